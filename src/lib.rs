@@ -1,0 +1,11 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! Tower middleware that authenticates **outgoing** HTTP requests.
+
+pub mod clock;
+mod error;
+pub mod source;
+mod token;
+
+pub use error::{AuthError, BoxError, ErrorKind, TokenError};
+pub use source::{FetchContext, FetchReason, StaticToken, TokenSource, source_fn};
+pub use token::AccessToken;

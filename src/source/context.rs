@@ -1,0 +1,64 @@
+use std::sync::Arc;
+
+use crate::{
+    clock::{Clock, TokioClock},
+    token::AccessToken,
+};
+
+/// What the engine tells a source about a fetch.
+#[derive(Clone, Debug)]
+pub struct FetchContext {
+    reason: FetchReason,
+    attempt: u32,
+    previous: Option<AccessToken>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why the engine asks for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FetchReason {
+    /// There is none yet, or the last one was given up with the source that it came from.
+    First,
+    /// The current one has expired, or will soon.
+    Expiring,
+    /// A server refused the current one before its time.
+    Rejected,
+}
+
+impl FetchContext {
+    /// A context for calling a source by hand, as its own tests do: first attempt, nothing before it, tokio's clock.
+    pub fn new(reason: FetchReason) -> FetchContext {
+        FetchContext::engine(reason, 1, None, Arc::new(TokioClock))
+    }
+
+    pub(crate) fn engine(
+        reason: FetchReason,
+        attempt: u32,
+        previous: Option<AccessToken>,
+        clock: Arc<dyn Clock>,
+    ) -> FetchContext {
+        FetchContext { reason, attempt, previous, clock }
+    }
+
+    /// Why the engine asks.
+    pub fn reason(&self) -> FetchReason {
+        self.reason
+    }
+
+    /// 1 for the first attempt since the last success, and one more after each failure.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The token that is to be replaced; `None` on the first fetch and after
+    /// [`replace_source`](crate::TokenHandle::replace_source).
+    pub fn previous(&self) -> Option<&AccessToken> {
+        self.previous.as_ref()
+    }
+
+    /// The engine's clock: a source that sleeps, spawns or compares times does it here, and so works in tests and off tokio.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}

@@ -1,0 +1,6 @@
+//! What is a token? Plain values: no async, no I/O, and no clock is read here.
+
+mod access;
+
+pub use access::AccessToken;
+pub(crate) use access::TokenInner;
