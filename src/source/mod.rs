@@ -14,8 +14,8 @@
 //! ```
 
 mod context;
-mod function;
 mod fixed;
+mod function;
 mod token_source;
 
 pub use context::{FetchContext, FetchReason};

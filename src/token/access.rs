@@ -148,11 +148,17 @@ impl AccessToken {
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for TokenInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
             .field("secret", &"[redacted]")
-            .field("generation", &self.0.generation)
-            .field("expires_in", &self.0.expires_in)
-            .field("expires_at", &self.0.expires_at)
+            .field("generation", &self.generation)
+            .field("expires_in", &self.expires_in)
+            .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
 }

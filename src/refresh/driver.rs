@@ -1,0 +1,105 @@
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::shared::{Next, Seat};
+use crate::{
+    error::{ErrorKind, TokenError},
+    source::{BoxSource, FetchContext},
+    token::AccessToken,
+};
+
+/// The one task of an engine: it sleeps, fetches and publishes.
+///
+/// [`TokenHandle`](super::TokenHandle) spawns it by itself on first use. [`pair`](super::TokenHandleBuilder::pair) hands it out
+/// instead, to be run wherever the user likes. It completes when the last handle is gone or
+/// [`shutdown`](super::TokenHandle::shutdown) was called, and never in the middle of a fetch.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the fetch in flight, gives the source back and turns the requests' fast path off: they then look at the
+/// clock themselves and take the token only while it is valid.
+#[must_use = "the engine stands still until its driver is polled"]
+pub struct Driver(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Driver {
+    pub(super) fn new(seat: Seat) -> Driver {
+        Driver(Box::pin(drive(seat)))
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+async fn drive(mut seat: Seat) {
+    loop {
+        match seat.next() {
+            Next::Fetch(cx) => {
+                let result = attempt(&mut seat, cx).await;
+                seat.shared.finish(result);
+            }
+            Next::Sleep(duration) => {
+                let Ok(sleep) = seat.shared.clock.sleep(duration) else { return };
+                tokio::select! {
+                    () = sleep => {}
+                    () = seat.shared.woken() => {}
+                }
+            }
+            Next::Park => seat.shared.woken().await,
+            Next::End => return,
+        }
+    }
+}
+
+/// One fetch, with its deadline kept and the fast path's switch set meanwhile.
+async fn attempt(seat: &mut Seat, cx: FetchContext) -> Result<AccessToken, TokenError> {
+    let Seat { shared, source } = seat;
+    let Some(source) = source else {
+        return Err(TokenError::new(ErrorKind::Closed, "the engine has no source"));
+    };
+    let mut fetch = std::pin::pin!(fetch(source, cx));
+    loop {
+        let Some(patience) = shared.patience() else {
+            return Err(TokenError::new(ErrorKind::Timeout, "the token source took longer than the fetch timeout"));
+        };
+        let pause = shared.clock.sleep(patience)?;
+        tokio::select! {
+            // The fetch first: a result that is there at the deadline still counts.
+            biased;
+            result = &mut fetch => return result,
+            () = pause => {}
+            () = shared.woken() => {}
+        }
+    }
+}
+
+/// Calls the source. A panic in it becomes an error, so that it neither kills the engine nor hangs its waiters.
+async fn fetch(source: &mut BoxSource, cx: FetchContext) -> Result<AccessToken, TokenError> {
+    // The source is used again after a panic; one that cannot stand that will say so by its next result.
+    let mut fetch = catch_unwind(AssertUnwindSafe(|| source.fetch(cx))).map_err(|_panic| panicked())?;
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx))) {
+        Ok(poll) => poll,
+        Err(_panic) => Poll::Ready(Err(panicked())),
+    })
+    .await
+}
+
+/// The panic's payload is left out: it may hold anything.
+fn panicked() -> TokenError {
+    TokenError::new(ErrorKind::Panicked, "the token source panicked")
+}

@@ -1,0 +1,274 @@
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use super::{
+    cell::Cell,
+    config::RefreshConfig,
+    driver::Driver,
+    machine::Ask,
+    shared::{Answer, Shared},
+    status::Status,
+};
+use crate::{
+    clock::{Clock, TokioClock},
+    error::{ErrorKind, TokenError},
+    source::{BoxSource, TokenSource, boxed},
+    token::AccessToken,
+};
+
+/// How long a caller waits for an attempt in flight while the token it has is still valid.
+const MOMENT: Duration = Duration::from_secs(1);
+/// How often one wait starts over because the driver that it waited for went away.
+const RESTARTS: u32 = 3;
+
+/// A cheap, type-erased handle on an engine: layers hold one, and so may you.
+///
+/// The engine starts lazily, on first use, in a task on the runtime of whoever uses it. All clones share it, and the task ends
+/// with the last of them (a response that is still pending counts as one), after a fetch in flight has finished.
+///
+/// **Share a handle between layers**, do not build two from one vendor's credentials: two engines would renew the same grant
+/// side by side, which a server that rotates refresh tokens answers by revoking both.
+///
+/// # Examples
+///
+/// ```
+/// use tower_token::{BearerAuthLayer, OAuthHeaderLayer, Origins, StaticToken, TokenHandle};
+///
+/// let handle = TokenHandle::new(StaticToken::new("secret")?);
+/// let api = BearerAuthLayer::new("https://api.example.com".parse::<Origins>()?, handle.clone());
+/// let files = BearerAuthLayer::new("https://files.example.com".parse::<Origins>()?, handle.clone());
+/// # drop((api, files));
+/// # Ok::<(), tower_token::TokenError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenHandle {
+    shared: Arc<Shared>,
+    _alive: Arc<Alive>,
+}
+
+/// Dropped with the last handle. The driver holds [`Shared`] alone, so it never keeps itself alive.
+#[derive(Debug)]
+struct Alive(Arc<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl TokenHandle {
+    /// An engine over `source` with the defaults. No I/O and no spawn happen here: fit for a `static`.
+    pub fn new(source: impl TokenSource) -> TokenHandle {
+        TokenHandle::builder(source).build()
+    }
+
+    /// An engine over `source`, with a say in its configuration and its clock.
+    pub fn builder(source: impl TokenSource) -> TokenHandleBuilder {
+        TokenHandleBuilder { source: boxed(source), config: RefreshConfig::new(), clock: Arc::new(TokioClock) }
+    }
+
+    /// The current token, waiting for the first one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The error of the attempt that was waited for, shared by all who waited; while the engine backs off with nothing valid,
+    /// its last error at once, with [`retry_at`](TokenError::retry_at); `Closed` after a shutdown; `Misconfigured` where there
+    /// is no runtime to start the engine on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future changes nothing: the engine's own task finishes what was begun.
+    pub async fn token(&self) -> Result<AccessToken, TokenError> {
+        match self.shared.cell.token() {
+            Some(token) => Ok(token),
+            None => self.wait_for(Ask::Token { replayable: true }).await,
+        }
+    }
+
+    /// The current token if there is a valid one. Never waits, and starts nothing.
+    pub fn current(&self) -> Option<AccessToken> {
+        self.shared.current()
+    }
+
+    /// Waits until there is a token, through attempts that fail for a passing reason, for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the engine from a token: at once if only a person can mend it, else when `timeout` has passed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future changes nothing.
+    pub async fn ready(&self, timeout: Duration) -> Result<(), TokenError> {
+        let clock = &self.shared.clock;
+        let deadline = clock.sleep(timeout)?;
+        let mut last = None;
+        let through = async {
+            loop {
+                match self.token().await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.is_terminal() || error.kind() == ErrorKind::Closed => return Err(error),
+                    Err(error) => {
+                        let retry_at = error.retry_at().and_then(|at| at.duration_since(clock.wall()).ok());
+                        last = Some(error);
+                        clock.sleep(retry_at.unwrap_or_default().max(Duration::from_millis(1)))?.await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = through => return outcome,
+            () = deadline => {}
+        }
+        Err(last.unwrap_or_else(|| TokenError::new(ErrorKind::Timeout, "no token came within the time given to `ready`")))
+    }
+
+    /// Tells the engine that a server refused the token of `generation`, as the layer does on a 401.
+    ///
+    /// Only the current generation can be rejected, once; anything else changes nothing. The rejected token goes on serving
+    /// until its successor is there.
+    pub fn reject(&self, generation: u64) {
+        self.shared.reject(generation);
+    }
+
+    /// Forgets back-off and failures and fetches at once; the current token goes on serving.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
+    /// Takes tokens from another source from now on. The current one serves until the first of them is there.
+    ///
+    /// A fetch in flight is finished first, so that nothing it has begun is lost, and its result is not published.
+    pub fn replace_source(&self, source: impl TokenSource) {
+        self.shared.replace_source(boxed(source), false);
+    }
+
+    /// As [`replace_source`](Self::replace_source), for another identity: the current token goes at once.
+    pub fn replace_source_and_reject(&self, source: impl TokenSource) {
+        self.shared.replace_source(boxed(source), true);
+    }
+
+    /// Ends the engine: no new fetch starts, and one in flight is awaited for at most `deadline`.
+    ///
+    /// The current token serves until it expires; after that, callers get `Closed`.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` if the fetch in flight has not finished by then. It still runs to its end, or to the fetch timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future ends the wait, not the shutdown.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), TokenError> {
+        self.shared.close();
+        let Some(waiting) = self.shared.in_flight() else { return Ok(()) };
+        let deadline = self.shared.clock.sleep(deadline)?;
+        tokio::select! {
+            biased;
+            _settled = waiting.settled() => Ok(()),
+            () = deadline => Err(TokenError::new(ErrorKind::Timeout, "a fetch was still in flight at the shutdown's deadline")),
+        }
+    }
+
+    /// The engine's health, without a secret in it.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    pub(crate) fn cell(&self) -> &Cell {
+        &self.shared.cell
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    /// Asks once, without waiting.
+    pub(crate) fn ask(&self, ask: Ask) -> Answer {
+        self.shared.ask(ask)
+    }
+
+    /// Asks until there is an answer.
+    pub(crate) fn wait_for(&self, ask: Ask) -> impl Future<Output = Result<AccessToken, TokenError>> + Send {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            for _ in 0..=RESTARTS {
+                match shared.ask(ask) {
+                    Answer::Token(token) => return Ok(token),
+                    Answer::Failed(error) => return Err(error),
+                    Answer::Soon(token, waiting) => {
+                        let Ok(moment) = shared.clock.sleep(MOMENT) else { return Ok(token) };
+                        tokio::select! {
+                            biased;
+                            _settled = waiting.settled() => {}
+                            () = moment => {}
+                        }
+                        // Its successor if there is one, else itself. If it has expired meanwhile, the next round says so.
+                        if let Some(current) = shared.current() {
+                            return Ok(current);
+                        }
+                    }
+                    Answer::Wait(waiting) => {
+                        if let Some(settled) = waiting.settled().await {
+                            return settled;
+                        }
+                    }
+                }
+            }
+            Err(TokenError::new(ErrorKind::Misconfigured, "the runtime drops the engine's task as soon as it is spawned"))
+        }
+    }
+}
+
+impl<S: TokenSource> From<S> for TokenHandle {
+    fn from(source: S) -> TokenHandle {
+        TokenHandle::new(source)
+    }
+}
+
+/// Builds a [`TokenHandle`].
+pub struct TokenHandleBuilder {
+    source: BoxSource,
+    config: RefreshConfig,
+    clock: Arc<dyn Clock>,
+}
+
+impl TokenHandleBuilder {
+    /// How the engine treats its source and its token.
+    #[must_use]
+    pub fn config(mut self, config: RefreshConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Where time, sleep and spawn come from: [`TokioClock`] by default.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The handle. No I/O, no spawn: the engine starts on first use, on the runtime of whoever uses it.
+    ///
+    /// A first use outside a runtime is a `Misconfigured` error and leaves the handle as good as new.
+    pub fn build(self) -> TokenHandle {
+        let shared = Shared::new(self.source, self.config, self.clock);
+        TokenHandle { _alive: Arc::new(Alive(Arc::clone(&shared))), shared }
+    }
+
+    /// The handle, and its one driver: a future to run wherever you like. The engine starts when that is first polled.
+    ///
+    /// Without the driver, callers wait; when it is dropped, the current token serves until it expires and then they get
+    /// `Closed`.
+    pub fn pair(self) -> (TokenHandle, Driver) {
+        let handle = self.build();
+        let driver = handle.shared.only_driver();
+        (handle, driver)
+    }
+}
+
+impl fmt::Debug for TokenHandleBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenHandleBuilder").field("config", &self.config).field("clock", &self.clock).finish_non_exhaustive()
+    }
+}

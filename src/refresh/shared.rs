@@ -1,0 +1,308 @@
+//! What handles and driver share: the machine behind a lock that is never held across an `.await`, and the cell beside it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::{
+    cell::Cell,
+    config::RefreshConfig,
+    driver::Driver,
+    machine::{Ask, Machine, Reply, Step},
+    status::Status,
+};
+use crate::{
+    clock::{Clock, Moment},
+    error::TokenError,
+    source::{BoxSource, FetchContext},
+    token::AccessToken,
+};
+
+pub(crate) struct Shared {
+    pub(super) cell: Cell,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Wakes the driver. It has one listener, so `notify_one` keeps a wake-up that comes between two waits.
+    wake: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    machine: Machine,
+    source: Source,
+    /// The source to change to, once no attempt is in flight.
+    replacement: Option<BoxSource>,
+    /// Where those wait who want the result of the attempt in flight or due. It is dropped unsent if the driver goes.
+    waiters: Option<watch::Sender<Option<Outcome>>>,
+    /// Whether a new driver may take the place of one that is gone: not after `pair`, where the user runs it.
+    restartable: bool,
+}
+
+/// Where the source is: with the driver, whoever runs it, or here for the next one.
+enum Source {
+    Here(BoxSource),
+    WithDriver,
+}
+
+type Outcome = Result<AccessToken, TokenError>;
+
+/// What a caller gets from [`Shared::ask`].
+pub(crate) enum Answer {
+    /// This one, now.
+    Token(AccessToken),
+    /// This one, but a better one is on its way and worth a moment's wait.
+    Soon(AccessToken, Waiting),
+    /// The result of the attempt that is in flight or due.
+    Wait(Waiting),
+    /// Nothing, and none is to be had soon.
+    Failed(TokenError),
+}
+
+/// The wait for the result of an attempt.
+pub(crate) struct Waiting(watch::Receiver<Option<Outcome>>);
+
+impl Waiting {
+    /// The result, which all waiters share; `None` if the driver went away and the caller must ask again.
+    pub(crate) async fn settled(mut self) -> Option<Outcome> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone())
+    }
+}
+
+impl Shared {
+    pub(super) fn new(source: BoxSource, config: RefreshConfig, clock: Arc<dyn Clock>) -> Arc<Shared> {
+        Arc::new(Shared {
+            cell: Cell::default(),
+            clock,
+            wake: Notify::new(),
+            state: Mutex::new(State {
+                machine: Machine::new(config),
+                source: Source::Here(source),
+                replacement: None,
+                waiters: None,
+                restartable: true,
+            }),
+        })
+    }
+
+    // For handles.
+
+    pub(crate) fn ask(self: &Arc<Self>, ask: Ask) -> Answer {
+        let (mut state, now) = self.lock();
+        let answer = match state.machine.ask(now, ask) {
+            Reply::Token(token) => Answer::Token(token),
+            Reply::Soon(token) => Answer::Soon(token, self.waiting(&mut state)),
+            Reply::Wait => Answer::Wait(self.waiting(&mut state)),
+            Reply::Failed(error) => Answer::Failed(error),
+        };
+        let driver = self.new_driver(&mut state, now);
+        self.sync(&state, now);
+        drop(state);
+        // After the lock: a clock's `spawn` is foreign code, and a driver that it drops takes the lock.
+        let started = driver.map_or(Ok(()), |driver| self.clock.spawn(Box::pin(driver)));
+        match (answer, started) {
+            (answer, Ok(())) => answer,
+            (Answer::Token(token) | Answer::Soon(token, _), Err(_)) => Answer::Token(token),
+            (Answer::Wait(_) | Answer::Failed(_), Err(error)) => Answer::Failed(error),
+        }
+    }
+
+    pub(super) fn reject(self: &Arc<Self>, generation: u64) {
+        self.event(|machine, now| machine.reject(now, generation));
+    }
+
+    pub(super) fn reset(self: &Arc<Self>) {
+        self.event(|machine, _| machine.reset());
+    }
+
+    pub(super) fn close(self: &Arc<Self>) {
+        self.event(|machine, _| machine.close());
+    }
+
+    pub(super) fn replace_source(self: &Arc<Self>, source: BoxSource, reject: bool) {
+        let (mut state, now) = self.lock();
+        state.machine.replace_source(reject);
+        let replaced = state.replacement.replace(source);
+        self.publish(&state, now);
+        drop(state);
+        self.wake.notify_one();
+        // After the lock: a source's `Drop` is foreign code.
+        drop(replaced);
+    }
+
+    pub(super) fn current(&self) -> Option<AccessToken> {
+        let (state, now) = self.lock();
+        state.machine.current(now).cloned()
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let (state, now) = self.lock();
+        state.machine.status(now)
+    }
+
+    /// The wait for the attempt in flight, if there is one.
+    pub(super) fn in_flight(&self) -> Option<Waiting> {
+        let (mut state, _) = self.lock();
+        state.machine.in_flight().then(|| self.waiting(&mut state))
+    }
+
+    /// The driver for a user who runs it; there will be no other.
+    pub(super) fn only_driver(self: &Arc<Self>) -> Driver {
+        let (mut state, _) = self.lock();
+        state.restartable = false;
+        let source = std::mem::replace(&mut state.source, Source::WithDriver);
+        drop(state);
+        Driver::new(Seat { shared: Arc::clone(self), source: source.take() })
+    }
+
+    fn event(self: &Arc<Self>, event: impl FnOnce(&mut Machine, Moment)) {
+        let (mut state, now) = self.lock();
+        event(&mut state.machine, now);
+        self.sync(&state, now);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// A driver, if one is needed and there is none.
+    fn new_driver(self: &Arc<Self>, state: &mut State, now: Moment) -> Option<Driver> {
+        if !state.restartable || !state.machine.due(now) {
+            return None;
+        }
+        let source = std::mem::replace(&mut state.source, Source::WithDriver).take()?;
+        Some(Driver::new(Seat { shared: Arc::clone(self), source: Some(source) }))
+    }
+
+    /// A place among those who wait for the attempt in flight or due; the first one wakes the driver.
+    fn waiting(&self, state: &mut State) -> Waiting {
+        let waiters = state.waiters.get_or_insert_with(|| {
+            self.wake.notify_one();
+            watch::channel(None).0
+        });
+        Waiting(waiters.subscribe())
+    }
+
+    /// Publishes the machine's token, and whether it may be sent without asking.
+    fn publish(&self, state: &State, now: Moment) {
+        self.cell.publish(state.machine.published().cloned(), state.open_generation(now));
+    }
+
+    /// Sets the switch of the fast path after whatever has happened.
+    fn sync(&self, state: &State, now: Moment) {
+        self.cell.set_open(state.open_generation(now));
+    }
+
+    fn lock(&self) -> (MutexGuard<'_, State>, Moment) {
+        // Nothing under the lock panics by design; if something does, the state is still one that a caller can ask.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state, Moment::now(&*self.clock))
+    }
+}
+
+impl State {
+    /// Without a driver nobody would shut the fast path off in time, so it stays off.
+    fn open_generation(&self, now: Moment) -> u64 {
+        match self.source {
+            Source::WithDriver => self.machine.open_generation(now),
+            Source::Here(_) => 0,
+        }
+    }
+}
+
+impl Source {
+    fn take(self) -> Option<BoxSource> {
+        match self {
+            Source::Here(source) => Some(source),
+            Source::WithDriver => None,
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// The driver's end: it has the source, and gives it back when it goes, however it goes.
+pub(super) struct Seat {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: Option<BoxSource>,
+}
+
+/// What the driver is to do, with what it takes.
+pub(super) enum Next {
+    Fetch(FetchContext),
+    Sleep(Duration),
+    Park,
+    End,
+}
+
+impl Seat {
+    pub(super) fn next(&mut self) -> Next {
+        let (mut state, now) = self.shared.lock();
+        let step = state.machine.step(now);
+        let retired = match (&step, state.replacement.take()) {
+            (Step::Fetch { .. }, Some(source)) => self.source.replace(source),
+            (_, replacement) => {
+                state.replacement = replacement;
+                None
+            }
+        };
+        self.shared.sync(&state, now);
+        drop(state);
+        drop(retired);
+        match step {
+            Step::Fetch { reason, attempt, previous } => {
+                Next::Fetch(FetchContext::engine(reason, attempt, previous, Arc::clone(&self.shared.clock)))
+            }
+            Step::Sleep(duration) => Next::Sleep(duration),
+            Step::Park => Next::Park,
+            Step::End => Next::End,
+        }
+    }
+}
+
+impl Shared {
+    /// While an attempt is in flight: how long it may be left alone, or `None` if it has taken too long.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let (state, now) = self.lock();
+        self.sync(&state, now);
+        if state.machine.overdue(now) { None } else { state.machine.until_next(now) }
+    }
+
+    pub(super) fn finish(&self, result: Outcome) {
+        let (mut state, now) = self.lock();
+        let outcome = state.machine.finish(now, result);
+        self.publish(&state, now);
+        let waiters = if outcome.is_some() { state.waiters.take() } else { None };
+        drop(state);
+        // After publishing: who is woken and asks again must find the token.
+        if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
+            waiters.send_replace(Some(outcome));
+        }
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let (mut state, now) = self.shared.lock();
+        state.machine.orphan();
+        if !state.restartable {
+            state.machine.close();
+        }
+        if let Some(source) = self.source.take() {
+            state.source = Source::Here(source);
+        }
+        self.shared.sync(&state, now);
+        // Dropped unsent: who waits asks again, and thereby starts a new driver on its own runtime.
+        let waiters = state.waiters.take();
+        drop(state);
+        drop(waiters);
+    }
+}

@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use super::machine::Counts;
+use crate::error::ErrorKind;
+
+/// The health of an engine: plain values, without a secret in them.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub(super) state: RefreshState,
+    pub(super) generation: u64,
+    pub(super) age: Option<Duration>,
+    pub(super) expires_in: Option<Duration>,
+    pub(super) rejected: bool,
+    pub(super) last_error: Option<ErrorKind>,
+    pub(super) next_attempt: Option<Duration>,
+    pub(super) counts: Counts,
+}
+
+/// What an engine is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefreshState {
+    /// There is no valid token, and none has been asked for.
+    Empty,
+    /// A valid token serves, and nothing is due.
+    Fresh,
+    /// A fetch is in flight. A token may be serving meanwhile.
+    Fetching,
+    /// The last attempt failed, or each new token is rejected. A token may be serving meanwhile.
+    BackingOff,
+    /// Shut down: no fetch starts any more.
+    Closed,
+}
+
+impl Status {
+    /// What the engine is about.
+    pub fn state(&self) -> RefreshState {
+        self.state
+    }
+
+    /// The generation of the latest token, 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How long ago the latest token was asked for.
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
+    /// How long the token is valid for; `None` if there is no valid one, or nobody knows.
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// Whether a server has rejected the latest token.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected
+    }
+
+    /// The kind of the failure since the last success.
+    pub fn last_error(&self) -> Option<ErrorKind> {
+        self.last_error
+    }
+
+    /// How long the engine backs off before the next attempt; `None` if it does not.
+    pub fn next_attempt(&self) -> Option<Duration> {
+        self.next_attempt
+    }
+
+    /// How many fetches were started.
+    pub fn fetches(&self) -> u64 {
+        self.counts.fetches
+    }
+
+    /// How many of them failed.
+    pub fn failures(&self) -> u64 {
+        self.counts.failures
+    }
+
+    /// How many tokens were rejected.
+    pub fn rejections(&self) -> u64 {
+        self.counts.rejections
+    }
+}
