@@ -3,11 +3,13 @@
 
 pub mod clock;
 mod error;
+pub mod middleware;
 pub mod refresh;
 pub mod source;
 mod token;
 
 pub use error::{AuthError, BoxError, ErrorKind, TokenError};
+pub use middleware::Origins;
 pub use refresh::{RefreshConfig, TokenHandle};
 pub use source::{FetchContext, FetchReason, StaticToken, TokenSource, source_fn};
 pub use token::AccessToken;
