@@ -427,3 +427,6 @@ impl Gate {
         self.delay.checked_sub(self.from.age(now)).filter(|remaining| !remaining.is_zero())
     }
 }
+
+#[cfg(test)]
+mod tests;
