@@ -9,7 +9,7 @@ pub mod source;
 mod token;
 
 pub use error::{AuthError, BoxError, ErrorKind, TokenError};
-pub use middleware::Origins;
+pub use middleware::{BearerAuthLayer, OAuthHeaderLayer, Origins};
 pub use refresh::{RefreshConfig, TokenHandle};
 pub use source::{FetchContext, FetchReason, StaticToken, TokenSource, source_fn};
 pub use token::AccessToken;

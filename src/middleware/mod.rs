@@ -1,7 +1,34 @@
 //! How does a token ride on a request, and what happens on a 401?
+//!
+//! [`BearerAuthLayer`] and [`OAuthHeaderLayer`] wrap any `tower::Service<http::Request<B>>` whose response is an
+//! `http::Response`. Each request to an allowed [origin](Origins) gets the current token; a request that a server answers with
+//! 401 gets one new token and is sent once more, if its [replay policy](ReplayPolicy) kept a copy of the body.
+//!
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_token::{BearerAuthLayer, Origins, StaticToken};
+//!
+//! # fn main() -> Result<(), tower_token::TokenError> {
+//! # let client = tower::service_fn(|_: http::Request<String>| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
+//! let origins = "https://api.example.com".parse::<Origins>()?;
+//! let client = ServiceBuilder::new().layer(BearerAuthLayer::new(origins, StaticToken::new("secret")?)).service(client);
+//! # drop(client);
+//! # Ok(()) }
+//! ```
 
 mod challenge;
+mod future;
+mod header;
+mod layer;
 mod origin;
+mod replay;
+mod service;
+mod snapshot;
 
 pub use challenge::Challenge;
+pub use future::{NotReplayed, ResponseFuture};
+pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
+pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable};
 pub use origin::Origins;
+pub use replay::{CloneBody, Kept, Known, KnownOrEmpty, Never, ReplayPolicy, ReplayWith};
+pub use service::AuthService;

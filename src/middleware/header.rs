@@ -1,0 +1,254 @@
+use std::fmt;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderName, HeaderValue},
+};
+
+use crate::{
+    error::{ErrorKind, TokenError},
+    refresh::Cell,
+    token::AccessToken,
+};
+
+/// An authentication scheme, as a type: [`Bearer`] or [`OAuth`].
+pub trait Scheme: sealed::Sealed {
+    /// Its name in the `Authorization` header and in challenges.
+    const NAME: &'static str;
+}
+
+/// `Authorization: Bearer <token>`, RFC 6750.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Bearer;
+
+/// `Authorization: OAuth <token>`, as Yandex and some others have it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct OAuth;
+
+impl Scheme for Bearer {
+    const NAME: &'static str = "Bearer";
+}
+
+impl Scheme for OAuth {
+    const NAME: &'static str = "OAuth";
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that nobody can name it is what seals `Scheme`")]
+    pub trait Sealed {}
+    impl Sealed for super::Bearer {}
+    impl Sealed for super::OAuth {}
+}
+
+/// In which header a token goes, and with which word before it.
+///
+/// # Examples
+///
+/// ```
+/// use http::HeaderName;
+/// use tower_token::middleware::HeaderStyle;
+///
+/// let api_key = HeaderStyle::bare(HeaderName::from_static("x-api-key")); // x-api-key: <token>
+/// let word = HeaderStyle::with_word(http::header::AUTHORIZATION, "Token")?; // authorization: Token <token>
+/// # drop((api_key, word));
+/// # Ok::<(), tower_token::TokenError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct HeaderStyle {
+    name: HeaderName,
+    /// With its space, or empty.
+    prefix: String,
+}
+
+impl HeaderStyle {
+    /// `<name>: <token>`.
+    ///
+    /// A redirect follower *inside* the layer strips `Authorization` when it leaves the origin, but not a name of your own.
+    pub fn bare(name: HeaderName) -> HeaderStyle {
+        HeaderStyle { name, prefix: String::new() }
+    }
+
+    /// `<name>: <word> <token>`.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` unless the word is an RFC 9110 token: letters, digits and ``!#$%&'*+-.^_`|~``.
+    pub fn with_word(name: HeaderName, word: &str) -> Result<HeaderStyle, TokenError> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if word.is_empty() || !word.bytes().all(is_token) {
+            let text = "the word before the token has a character that no authentication scheme may have";
+            return Err(TokenError::new(ErrorKind::Misconfigured, text));
+        }
+        Ok(HeaderStyle { name, prefix: format!("{word} ") })
+    }
+
+    pub(super) fn of_scheme<C: Scheme>() -> HeaderStyle {
+        HeaderStyle { name: AUTHORIZATION, prefix: format!("{} ", C::NAME) }
+    }
+
+    pub(super) fn is_on(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(&self.name)
+    }
+
+    /// Puts the header in the place of whatever has its name: never beside it.
+    pub(super) fn insert(&self, headers: &mut HeaderMap, header: Header) -> Result<(), TokenError> {
+        headers.try_insert(self.name.clone(), header.value).map(drop).map_err(|_full| {
+            TokenError::new(ErrorKind::Misconfigured, "the request has so many headers that the token does not fit in")
+        })
+    }
+
+    /// The header for a token: sensitive, so that `Debug` hides it and HTTP/2 does not index it.
+    pub(super) fn header(&self, token: &AccessToken) -> Result<Header, TokenError> {
+        let text = [self.prefix.as_bytes(), token.expose_secret().as_bytes()].concat();
+        Header::new(token.generation(), Bytes::from(text))
+    }
+}
+
+/// A token's header value, and which token's it is.
+#[derive(Clone)]
+pub(super) struct Header {
+    pub(super) generation: u64,
+    value: HeaderValue,
+}
+
+impl Header {
+    fn new(generation: u64, text: Bytes) -> Result<Header, TokenError> {
+        let mut value = HeaderValue::from_maybe_shared(text).map_err(|error| {
+            TokenError::wrap(ErrorKind::Misconfigured, "the token does not make a header value", error.into())
+        })?;
+        value.set_sensitive(true);
+        // The first clone of fresh `Bytes` allocates their reference count: here, rather than in a request.
+        drop(value.clone());
+        Ok(Header { generation, value })
+    }
+
+    /// A copy with a reference count of its own: two threads that clone one count fight over its cache line.
+    fn deep_copy(&self) -> Option<Header> {
+        Header::new(self.generation, Bytes::copy_from_slice(self.value.as_bytes())).ok()
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// The current token's header, built once per token and shared by all clones of a service.
+#[derive(Debug, Default)]
+pub(super) struct SharedHeader(ArcSwapOption<Header>);
+
+impl SharedHeader {
+    pub(super) fn get(&self, style: &HeaderStyle, token: &AccessToken) -> Result<Header, TokenError> {
+        if let Some(header) = self.of_generation(token.generation()) {
+            return Ok(header);
+        }
+        let header = style.header(token)?;
+        self.0.store(Some(header.clone().into()));
+        Ok(header)
+    }
+
+    fn of_generation(&self, generation: u64) -> Option<Header> {
+        self.0.load().as_deref().filter(|header| header.generation == generation).cloned()
+    }
+}
+
+/// What one clone of a service remembers of the header.
+///
+/// The second request with a token makes a copy of the clone's own; a clone that lives for one request never pays for that.
+#[derive(Debug, Default)]
+pub(super) struct LocalHeader {
+    own: Option<Header>,
+    /// The generation that the last request took from the shared header.
+    seen: u64,
+}
+
+impl LocalHeader {
+    /// The header of the token that may be sent without asking, if there is one and this clone has it.
+    #[inline]
+    pub(super) fn get(&self, cell: &Cell) -> Option<Header> {
+        // An own copy never has generation 0, which is what a closed cell shows.
+        self.own.as_ref().filter(|own| own.generation == cell.generation()).cloned()
+    }
+
+    /// The same from what all clones share. Says whether this clone has just warmed up.
+    pub(super) fn fill(&mut self, header: &Header) -> bool {
+        let again = self.seen == header.generation;
+        self.seen = header.generation;
+        if again && self.own.as_ref().is_none_or(|own| own.generation != header.generation) {
+            self.own = header.deep_copy();
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(generation: u64) -> AccessToken {
+        AccessToken::new("secret").unwrap().stamped(generation)
+    }
+
+    /// S3, S6: hidden in `Debug`, and never indexed by HPACK.
+    #[test]
+    fn the_header_is_sensitive_and_redacted() {
+        let style = HeaderStyle::of_scheme::<Bearer>();
+        let mut headers = HeaderMap::new();
+        style.insert(&mut headers, style.header(&token(1)).unwrap()).unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Bearer secret");
+        assert!(headers[AUTHORIZATION].is_sensitive());
+        assert!(!format!("{headers:?} {:?}", style.header(&token(1)).unwrap()).contains("secret"));
+    }
+
+    /// H4: inserted, never appended.
+    #[test]
+    fn insert_replaces_every_value_of_the_name() {
+        let style = HeaderStyle::of_scheme::<OAuth>();
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("one"));
+        headers.append(AUTHORIZATION, HeaderValue::from_static("two"));
+        style.insert(&mut headers, style.header(&token(1)).unwrap()).unwrap();
+        assert_eq!(headers.get_all(AUTHORIZATION).iter().collect::<Vec<_>>(), ["OAuth secret"]);
+    }
+
+    #[test]
+    fn too_many_headers_are_an_error_and_not_a_panic() {
+        let style = HeaderStyle::of_scheme::<Bearer>();
+        let mut headers = HeaderMap::new();
+        for n in 0.. {
+            let name = HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap();
+            if headers.try_insert(name, HeaderValue::from_static("")).is_err() {
+                break;
+            }
+        }
+        let error = style.insert(&mut headers, style.header(&token(1)).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    }
+
+    #[test]
+    fn a_word_must_be_a_token() {
+        for word in ["", "a b", "a\r\nb", "ä", "a:b"] {
+            assert!(HeaderStyle::with_word(AUTHORIZATION, word).is_err(), "{word:?}");
+        }
+    }
+
+    /// H2: built once per token for all clones; a clone copies it at its second request.
+    #[test]
+    fn a_clone_warms_up_at_its_second_request() {
+        let (style, shared, mut local) = (HeaderStyle::of_scheme::<Bearer>(), SharedHeader::default(), LocalHeader::default());
+        let cell = Cell::default();
+        assert!(local.get(&cell).is_none());
+        let first = shared.get(&style, &token(1)).unwrap();
+        assert!(!local.fill(&first), "one request is no reason for a copy");
+        let second = shared.get(&style, &token(1)).unwrap();
+        assert_eq!(first.value.as_bytes().as_ptr(), second.value.as_bytes().as_ptr());
+        assert!(local.fill(&second));
+        assert!(!local.fill(&shared.get(&style, &token(2)).unwrap()), "a new token starts over");
+    }
+}

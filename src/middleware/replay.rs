@@ -1,0 +1,212 @@
+//! Which request bodies can be sent twice?
+
+use std::{any::Any, fmt};
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::{Empty, Full};
+
+/// Decides, before a request is sent, whether it can be sent again, and keeps what that takes.
+///
+/// A body that is not kept costs nothing: the request goes out, and if a server answers 401, that answer is handed back whole
+/// while the token is renewed in the background. A body is never sent truncated, and never an error.
+///
+/// | policy | keeps |
+/// |---|---|
+/// | [`Known`] (default) | `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes`, `()`; takes every body |
+/// | [`KnownOrEmpty`] | the same, and any body that is empty from the start: for boxed, axum and tonic bodies |
+/// | [`CloneBody`] | any body that is `Clone` |
+/// | [`ReplayWith`] | what a closure gives |
+/// | [`Never`] | nothing |
+///
+/// # Examples
+///
+/// A policy of one's own:
+///
+/// ```
+/// use tower_token::middleware::{Kept, ReplayPolicy};
+///
+/// /// Keeps texts of up to 1 KiB.
+/// #[derive(Clone)]
+/// struct ShortText;
+///
+/// impl ReplayPolicy<String> for ShortText {
+///     fn keep(&self, body: &mut String) -> Option<Kept<String>> {
+///         (body.len() <= 1024).then(|| Kept::body(body.clone()))
+///     }
+/// }
+/// ```
+pub trait ReplayPolicy<B> {
+    /// Looks at a body that is about to be sent and keeps what it takes to send it again; `None` if it cannot be.
+    ///
+    /// The body may be changed, so as to listen in while it is sent, as long as it stays the same for the server.
+    fn keep(&self, body: &mut B) -> Option<Kept<B>>;
+}
+
+/// What a [`ReplayPolicy`] keeps of a body.
+pub struct Kept<B>(Inner<B>);
+
+enum Inner<B> {
+    Body(B),
+    Later(Box<dyn FnOnce() -> Option<B> + Send>),
+}
+
+impl<B> Kept<B> {
+    /// The second body is ready already.
+    pub fn body(body: B) -> Kept<B> {
+        Kept(Inner::Body(body))
+    }
+
+    /// The second body is made when it is needed; `None` if it then turns out that it cannot be.
+    pub fn later(make: impl FnOnce() -> Option<B> + Send + 'static) -> Kept<B> {
+        Kept(Inner::Later(Box::new(make)))
+    }
+
+    pub(super) fn into_body(self) -> Option<B> {
+        match self.0 {
+            Inner::Body(body) => Some(body),
+            Inner::Later(make) => make(),
+        }
+    }
+}
+
+impl<B> fmt::Debug for Kept<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
+/// Keeps bodies whose type is known to be repeatable: `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes` and `()`.
+///
+/// The default. It takes every body; any other type is sent once.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Known;
+
+impl<B: 'static> ReplayPolicy<B> for Known {
+    fn keep(&self, body: &mut B) -> Option<Kept<B>> {
+        known(body).map(Kept::body)
+    }
+}
+
+/// As [`Known`], and keeps any body that is empty from the start, by making another with `B::default()`.
+///
+/// The first choice for boxed, axum and tonic bodies, whose `Default` is an empty body.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct KnownOrEmpty;
+
+impl<B: Body + Default + 'static> ReplayPolicy<B> for KnownOrEmpty {
+    fn keep(&self, body: &mut B) -> Option<Kept<B>> {
+        known(body).or_else(|| body.is_end_stream().then(B::default)).map(Kept::body)
+    }
+}
+
+/// Keeps a clone of any body that is `Clone`. The clone had better be cheap: each request makes one.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct CloneBody;
+
+impl<B: Clone> ReplayPolicy<B> for CloneBody {
+    fn keep(&self, body: &mut B) -> Option<Kept<B>> {
+        Some(Kept::body(body.clone()))
+    }
+}
+
+/// Keeps what a closure gives: `None` for a body that cannot be repeated.
+///
+/// # Examples
+///
+/// ```
+/// use http_body_util::{Either, Empty, Full};
+/// use bytes::Bytes;
+/// use tower_token::middleware::ReplayWith;
+///
+/// type Upload = Either<Full<Bytes>, Empty<Bytes>>;
+/// let policy = ReplayWith(|body: &Upload| match body {
+///     Either::Left(full) => Some(Either::Left(full.clone())),
+///     Either::Right(_) => None,
+/// });
+/// # drop(policy);
+/// ```
+#[derive(Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "a closure in its wrapper; there is nothing to add")]
+pub struct ReplayWith<F>(pub F);
+
+impl<B, F: Fn(&B) -> Option<B>> ReplayPolicy<B> for ReplayWith<F> {
+    fn keep(&self, body: &mut B) -> Option<Kept<B>> {
+        (self.0)(body).map(Kept::body)
+    }
+}
+
+impl<F> fmt::Debug for ReplayWith<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayWith").finish_non_exhaustive()
+    }
+}
+
+/// Keeps nothing: each request is sent once, and a 401 renews the token for the next one.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Never;
+
+impl<B> ReplayPolicy<B> for Never {
+    fn keep(&self, _body: &mut B) -> Option<Kept<B>> {
+        None
+    }
+}
+
+/// A copy of a body whose type is one of those known to be repeatable. The comparisons of types cost nothing at run time.
+fn known<B: 'static>(body: &B) -> Option<B> {
+    copy_of::<Full<Bytes>, B>(body)
+        .or_else(|| copy_of::<Empty<Bytes>, B>(body))
+        .or_else(|| copy_of::<String, B>(body))
+        .or_else(|| copy_of::<Bytes, B>(body))
+        .or_else(|| copy_of::<(), B>(body))
+}
+
+/// A clone of `body` if its type `B` is `K`.
+fn copy_of<K: Clone + 'static, B: 'static>(body: &B) -> Option<B> {
+    let copy = (body as &dyn Any).downcast_ref::<K>()?.clone();
+    let mut place: Option<B> = None;
+    *(&mut place as &mut dyn Any).downcast_mut::<Option<K>>()? = Some(copy);
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn kept<B>(policy: impl ReplayPolicy<B>, mut body: B) -> Option<B> {
+        policy.keep(&mut body).and_then(Kept::into_body)
+    }
+
+    #[test]
+    fn known_keeps_what_it_knows_and_takes_the_rest() {
+        assert_eq!(kept(Known, String::from("text")).as_deref(), Some("text"));
+        assert_eq!(kept(Known, Bytes::from_static(b"bytes")).as_deref(), Some(&b"bytes"[..]));
+        assert!(kept(Known, Full::new(Bytes::from_static(b"full"))).is_some());
+        assert!(kept(Known, Empty::<Bytes>::new()).is_some());
+        assert!(kept(Known, ()).is_some());
+        assert!(kept(Known, vec![0_u8]).is_none());
+        assert!(kept(Known, Empty::<Bytes>::new().boxed()).is_none());
+    }
+
+    #[test]
+    fn an_empty_body_of_any_type_is_kept_by_known_or_empty() {
+        type Boxed = axum_core::body::Body;
+        assert!(kept(KnownOrEmpty, Boxed::empty()).is_some());
+        assert!(kept(KnownOrEmpty, Boxed::from("text")).is_none());
+        assert!(kept(KnownOrEmpty, String::from("text")).is_some());
+    }
+
+    #[test]
+    fn the_others_do_as_they_are_told() {
+        assert!(kept(CloneBody, vec![1_u8]).is_some());
+        assert!(kept(Never, String::new()).is_none());
+        assert!(kept(ReplayWith(|n: &u8| n.checked_sub(1)), 1).is_some());
+        assert!(kept(ReplayWith(|n: &u8| n.checked_sub(1)), 0).is_none());
+    }
+}
