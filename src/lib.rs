@@ -7,9 +7,11 @@ pub mod middleware;
 pub mod refresh;
 pub mod source;
 mod token;
+pub mod transport;
 
 pub use error::{AuthError, BoxError, ErrorKind, TokenError};
 pub use middleware::{BearerAuthLayer, OAuthHeaderLayer, Origins};
 pub use refresh::{RefreshConfig, TokenHandle};
 pub use source::{FetchContext, FetchReason, StaticToken, TokenSource, source_fn};
 pub use token::AccessToken;
+pub use transport::Transport;

@@ -1,0 +1,120 @@
+//! Errors of other people's services, before they may become the source of one of ours.
+
+use std::{error::Error, fmt, iter::successors};
+
+use crate::error::{BoxError, ErrorKind, TokenError};
+
+/// Wraps the error of a service, as something that may pass.
+///
+/// It is kept as it is, unless it or one of its causes shows a URL: a URL may hold a secret in its query or user info, and
+/// whoever logs the chain of sources would print it. Such an error is replaced by its own text with those parts cut out.
+/// A [`TokenError`] is passed on.
+pub(super) fn wrap(message: &'static str, error: BoxError) -> TokenError {
+    match error.downcast::<TokenError>() {
+        Ok(own) => *own,
+        Err(error) if shows_url(&*error) => TokenError::wrap(ErrorKind::Transient, message, Scrubbed::boxed(&*error)),
+        Err(error) => TokenError::wrap(ErrorKind::Transient, message, error),
+    }
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// `Debug` is looked at as well: there a URL may be spread over fields.
+fn shows_url(error: &(dyn Error + 'static)) -> bool {
+    let suspicious = |text: String| ["://", "?", "@", "query"].iter().any(|part| text.contains(part));
+    chain(error).any(|error| suspicious(error.to_string()) || suspicious(format!("{error:?}")))
+}
+
+/// What is left of an error that showed a URL.
+#[derive(Debug)]
+struct Scrubbed(String);
+
+impl Scrubbed {
+    fn boxed(error: &(dyn Error + 'static)) -> BoxError {
+        let texts: Vec<String> = chain(error).map(|error| scrub(&error.to_string())).collect();
+        Box::new(Scrubbed(texts.join(": ")))
+    }
+}
+
+impl fmt::Display for Scrubbed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Scrubbed {}
+
+/// Cuts query, fragment and user info out of every URL and every path in a text.
+pub(crate) fn scrub(text: &str) -> String {
+    let ends_word = |c: char| c.is_whitespace() || "\"'`<>()".contains(c);
+    let mut clean = String::with_capacity(text.len());
+    for piece in text.split_inclusive(ends_word) {
+        let (word, end) = match piece.char_indices().next_back() {
+            Some((at, last)) if ends_word(last) => piece.split_at(at),
+            _ => (piece, ""),
+        };
+        let word = &word[..word.find(['?', '#']).unwrap_or(word.len())];
+        match word.split_once("://") {
+            Some((scheme, rest)) => {
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+                clean.extend([scheme, "://", host, path, end]);
+            }
+            None => clean.extend([word, end]),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// S5: no query and no user info survives, and the rest does.
+    #[test]
+    fn urls_lose_query_and_user_info() {
+        for (given, left) in [
+            ("connect to https://a.test/x?key=canary failed", "connect to https://a.test/x failed"),
+            ("error for url (https://u:canary@a.test:8443/x?y#z): no", "error for url (https://a.test:8443/x): no"),
+            ("GET /x?key=canary", "GET /x"),
+            ("\"https://canary@a.test\"", "\"https://a.test\""),
+            ("https://a.test/x#canary", "https://a.test/x"),
+            ("two https://a.test?canary https://b.test?canary", "two https://a.test https://b.test"),
+            ("plain text, no URL", "plain text, no URL"),
+            ("ends in a multi-byte blank\u{2003}", "ends in a multi-byte blank\u{2003}"),
+            ("", ""),
+        ] {
+            assert_eq!(scrub(given), left);
+        }
+    }
+
+    #[test]
+    fn an_error_that_shows_no_url_is_kept_and_one_that_does_is_replaced() {
+        let kept = wrap("failed", Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "reset")));
+        assert!(kept.source().is_some_and(|source| source.is::<io::Error>()));
+
+        let cut = wrap("failed", Box::new(io::Error::other("no route to https://a.test/t?secret=canary")));
+        let source = cut.source().expect("a source");
+        assert_eq!(source.to_string(), "no route to https://a.test/t");
+        assert!(!format!("{source:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_token_error_is_passed_on() {
+        let own = wrap("failed", Box::new(TokenError::refused("no")));
+        assert_eq!(own.kind(), ErrorKind::Refused);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_scrubbed(text in ".*", user in "[a-z]{1,8}", query in "[a-z=&]{1,8}") {
+            let _ = scrub(&text);
+            let url = format!("https://{user}CANARY@host.test/path?{query}CANARY");
+            proptest::prop_assert_eq!(scrub(&url), "https://host.test/path");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
+use tower_service::Service;
+use zeroize::Zeroizing;
+
+use super::{Reply, SecretBuffer, carrier::Carrier, foreign};
+use crate::{
+    clock::Clock,
+    error::{BoxError, ErrorKind, TokenError},
+};
+
+/// The most that is read of a reply: 1 MiB.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// How long one token call may take by default, headers and body together.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Room for most replies, so that they are read without growing.
+const USUAL_BODY: usize = 4096;
+
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tower-token/", env!("CARGO_PKG_VERSION")));
+
+/// Carries token calls: an HTTP service whose type is forgotten, and a deadline.
+///
+/// # Defaults
+///
+/// A deadline of 15 s for a whole call: below the engine's fetch timeout of 30 s, so that the engine sees the true error.
+pub struct Transport {
+    carrier: Box<dyn Carrier>,
+    deadline: Duration,
+}
+
+impl Transport {
+    /// Token calls over a service of your own: a client, or a stack with your timeouts and proxies.
+    ///
+    /// Two things are yours to see to. It must not follow redirects: a 307 would carry the secret to wherever the server
+    /// points. And it must not run through the layer that its tokens feed, or the token call waits for its own token.
+    ///
+    /// An error of the service is kept as the [`source`](std::error::Error::source) of a transient [`TokenError`]; where it
+    /// shows a URL, its text is kept, without query and user info.
+    pub fn new<S, B>(service: S) -> Transport
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Transport { carrier: Box::new(service), deadline: DEADLINE }
+    }
+
+    /// The client of this crate: HTTP/1.1 and HTTP/2, TLS by rustls with aws-lc-rs and the platform's root certificates.
+    ///
+    /// It follows no redirect, keeps no idle connection, asks for no compression, and reads no proxy from the environment: for
+    /// one of these, pass a client of your own to [`new`](Self::new). It needs tokio when it is called, not to be made;
+    /// making it reads the root certificates where the platform keeps them in files, and touches no network.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` if the platform has no usable root certificates.
+    #[cfg(feature = "client")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+    pub fn client() -> Result<Transport, TokenError> {
+        super::client::client().map(Transport::new)
+    }
+
+    /// How long one call may take, from asking the service whether it is ready to the last byte of the body.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Transport {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sends a request and reads the reply whole, within the limits of this module: for sources of your own.
+    ///
+    /// A reply is a reply whatever its status. Of one that is not 2xx the body merely explains, so if that cannot be read
+    /// whole, it is left empty and the reply is still handed up.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` when the deadline passes, `Transient` when the service fails, the body breaks off or exceeds 1 MiB, and
+    /// `Misconfigured` where the clock cannot sleep (tokio's outside a runtime).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the exchange. Whether the server has carried it out is then unknown, so an exchange that
+    /// must not be lost (a rotated refresh token) belongs in a task of its own.
+    pub fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        clock: &Arc<dyn Clock>,
+    ) -> impl Future<Output = Result<Reply, TokenError>> + Send + 'static + use<> {
+        // Some gateways answer 403 to a client without a name.
+        request.headers_mut().entry(header::USER_AGENT).or_insert(USER_AGENT);
+        let sleep = clock.sleep(self.deadline);
+        let exchange = self.carrier.carry(request);
+        async move {
+            let sleep = sleep?;
+            let whole = async {
+                let response =
+                    exchange.await.map_err(|error| foreign::wrap("the token call failed before a reply came", error))?;
+                read(response).await
+            };
+            tokio::select! {
+                biased;
+                reply = whole => reply,
+                () = sleep => Err(TokenError::new(ErrorKind::Timeout, "the token call took longer than its deadline")),
+            }
+        }
+    }
+}
+
+/// So that whatever takes a `Transport` also takes a service as it is.
+impl<S, B> From<S> for Transport
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn from(service: S) -> Transport {
+        Transport::new(service)
+    }
+}
+
+impl Clone for Transport {
+    fn clone(&self) -> Transport {
+        Transport { carrier: self.carrier.boxed_clone(), deadline: self.deadline }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+async fn read(response: Response<UnsyncBoxBody<Bytes, BoxError>>) -> Result<Reply, TokenError> {
+    let (parts, body) = response.into_parts();
+    let body = match read_body(body).await {
+        Ok(body) => body,
+        Err(_) if !parts.status.is_success() => Zeroizing::default(),
+        Err(error) => return Err(error),
+    };
+    Ok(Reply::new(parts.status, parts.headers, body))
+}
+
+async fn read_body(body: UnsyncBoxBody<Bytes, BoxError>) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+    if body.size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_big());
+    }
+    let mut body = Limited::new(body, BODY_LIMIT);
+    let mut bytes = SecretBuffer::with_capacity(USUAL_BODY);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend(frame.data_ref().map_or(&[], |data| data)),
+            Err(error) if error.is::<LengthLimitError>() => return Err(too_big()),
+            Err(error) => return Err(foreign::wrap("the reply to the token call broke off", error)),
+        }
+    }
+    Ok(bytes.into_vec())
+}
+
+fn too_big() -> TokenError {
+    TokenError::new(ErrorKind::Transient, "the reply to the token call is larger than 1 MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        error::Error,
+        io,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures::stream::{self, StreamExt};
+    use http::StatusCode;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use tower::{ServiceBuilder, service_fn};
+
+    use super::*;
+    use crate::clock::TokioClock;
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(TokioClock)
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        Request::new(Full::default())
+    }
+
+    /// A transport whose replies have this status and this body.
+    fn replying<B, F>(status: StatusCode, body: F) -> Transport
+    where
+        F: Fn() -> B + Clone + Send + 'static,
+        B: Body<Error: Into<BoxError>> + Send + 'static,
+    {
+        Transport::new(service_fn(move |_| {
+            let mut response = Response::new(body());
+            *response.status_mut() = status;
+            async move { Ok::<_, Infallible>(response) }
+        }))
+    }
+
+    /// E9, G5: one deadline covers the wait for readiness, the headers, and a body that trickles.
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_covers_the_whole_call() {
+        let trickle = || {
+            StreamBody::new(stream::repeat(()).then(|()| async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(b" ")))
+            }))
+        };
+        let busy = ServiceBuilder::new()
+            .concurrency_limit(0)
+            .service(service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))));
+        let silent = service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
+        for (transport, name) in [
+            (replying(StatusCode::OK, trickle), "trickle"),
+            (replying(StatusCode::FOUND, trickle), "trickle 302"),
+            (busy.into(), "busy"),
+            (silent.into(), "silent"),
+        ] {
+            let start = tokio::time::Instant::now();
+            let error = transport.send(request(), &clock()).await.expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{name}");
+            assert_eq!(start.elapsed(), DEADLINE, "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_can_be_set() {
+        let silent = service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
+        let start = tokio::time::Instant::now();
+        let error = Transport::new(silent).deadline(Duration::from_secs(3)).send(request(), &clock()).await.unwrap_err();
+        assert_eq!((error.kind(), start.elapsed()), (ErrorKind::Timeout, Duration::from_secs(3)));
+    }
+
+    /// G5: 1 MiB is read, one byte more is not, and an endless body is not read to its end.
+    #[tokio::test]
+    async fn the_body_is_capped() {
+        let whole = replying(StatusCode::OK, || Full::new(Bytes::from(vec![b' '; BODY_LIMIT])));
+        assert_eq!(whole.send(request(), &clock()).await.unwrap().body().len(), BODY_LIMIT);
+
+        let above = replying(StatusCode::OK, || Full::new(Bytes::from(vec![b' '; BODY_LIMIT + 1])));
+        let endless = replying(StatusCode::OK, || {
+            StreamBody::new(stream::repeat_with(|| Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b' '; 4096])))))
+        });
+        for transport in [above, endless] {
+            let error = transport.send(request(), &clock()).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string().as_str()),
+                (ErrorKind::Transient, "the reply to the token call is larger than 1 MiB")
+            );
+        }
+    }
+
+    /// DESIGN 5: an error status explains itself, whatever becomes of its body.
+    #[tokio::test]
+    async fn a_body_that_breaks_off_fails_a_2xx_and_is_left_out_of_any_other() {
+        let broken = || {
+            let frames = [Ok(Frame::data(Bytes::from_static(b"{\"tok"))), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+            StreamBody::new(stream::iter(frames))
+        };
+        let error = replying(StatusCode::OK, broken).send(request(), &clock()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transient);
+        assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
+
+        let reply = replying(StatusCode::TOO_MANY_REQUESTS, broken).send(request(), &clock()).await.unwrap();
+        assert_eq!((reply.status(), reply.body()), (StatusCode::TOO_MANY_REQUESTS, b"".as_slice()));
+    }
+
+    /// S3, S4: neither the reply nor the transport shows what it carries.
+    #[tokio::test]
+    async fn debug_shows_no_body() {
+        let transport = replying(StatusCode::OK, || Full::new(Bytes::from_static(b"canary")));
+        let reply = transport.send(request(), &clock()).await.unwrap();
+        assert_eq!(reply.body(), b"canary");
+        assert!(!format!("{reply:?} {transport:?}").contains("canary"));
+    }
+
+    /// H3: `call` comes after `poll_ready` on the same clone, each time.
+    #[tokio::test]
+    async fn the_service_is_readied_before_each_call() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let limited = ServiceBuilder::new().concurrency_limit(1).service(service_fn(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+        }));
+        let transport = Transport::new(limited);
+        for _ in 0..3 {
+            transport.clone().send(request(), &clock()).await.unwrap();
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 3);
+    }
+
+    /// L2: without a runtime there is an error, not a panic.
+    #[test]
+    fn outside_a_runtime_the_call_is_misconfigured() {
+        let transport = replying(StatusCode::OK, Full::<Bytes>::default);
+        let error = futures::executor::block_on(transport.send(request(), &clock())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    }
+}
