@@ -3,6 +3,8 @@
 
 pub mod clock;
 mod error;
+#[cfg(feature = "grant")]
+pub mod grant;
 pub mod middleware;
 pub mod refresh;
 pub mod source;

@@ -1,0 +1,159 @@
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+/// A JSON object or array, searched in place.
+///
+/// Nothing is copied or even understood but the way to the value that is asked for: a number out of range or a broken
+/// surrogate elsewhere spoils nothing, nesting needs no stack, and no secret is left behind in values that nobody wanted.
+pub(crate) struct Document<'a>(&'a RawValue);
+
+impl<'a> Document<'a> {
+    /// `None` for what is not JSON, and for a bare string, number or literal. A byte order mark is skipped.
+    pub(crate) fn parse(body: &'a [u8]) -> Option<Document<'a>> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let raw: &RawValue = serde_json::from_slice(body).ok()?;
+        raw.get().starts_with(['{', '[']).then_some(Document(raw))
+    }
+
+    /// The value that a JSON pointer (RFC 6901) names. Of members with one name, the last counts.
+    pub(crate) fn at(&self, pointer: &str) -> Option<Value<'a>> {
+        let mut steps = pointer.split('/');
+        if steps.next() != Some("") {
+            return None;
+        }
+        steps.try_fold(self.0, step).map(Value)
+    }
+}
+
+fn step<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
+    serde_json::Deserializer::from_str(value.get()).deserialize_any(Step(step)).ok().flatten()
+}
+
+/// Picks one member or element, and keeps none of the others.
+struct Step<'s>(&'s str);
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let wanted = self.0.replace("~1", "/").replace("~0", "~");
+        let mut found = None;
+        while let Some((name, value)) = members.next_entry::<String, &RawValue>()? {
+            if name == wanted {
+                found = Some(value);
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let wanted = self.0.parse().ok();
+        let mut found = None;
+        let mut at = 0_usize;
+        while let Some(value) = elements.next_element::<&RawValue>()? {
+            if Some(at) == wanted {
+                found = Some(value);
+            }
+            at += 1;
+        }
+        Ok(found)
+    }
+}
+
+/// A value of a [`Document`].
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'a>(&'a RawValue);
+
+impl<'a> Value<'a> {
+    /// The text of a string.
+    pub(crate) fn text(self) -> Option<Zeroizing<String>> {
+        serde_json::from_str(self.0.get()).ok().map(Zeroizing::new)
+    }
+
+    /// A number, as it is written.
+    pub(crate) fn number(self) -> Option<&'a str> {
+        let raw = self.0.get();
+        raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then_some(raw)
+    }
+
+    pub(crate) fn is_string(self) -> bool {
+        self.0.get().starts_with('"')
+    }
+}
+
+/// Whether a text is a JSON pointer: empty, or steps that each begin with a slash, in which `~` stands before 0 or 1.
+pub(crate) fn is_pointer(text: &str) -> bool {
+    (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn pointers() {
+        let body = br#"{"a":{"b/c":[1,{"~":"x"}]},"":"empty","huge":1e999,"bad":"\ud800","d":1,"d":2}"#;
+        let document = Document::parse(body).unwrap();
+        let text = |pointer: &str| document.at(pointer).and_then(Value::text).map(|text| text.to_string());
+        assert_eq!(text("/a/b~1c/1/~0").as_deref(), Some("x"));
+        assert_eq!(text("/").as_deref(), Some("empty"));
+        assert_eq!(document.at("/a/b~1c/0").and_then(Value::number), Some("1"));
+        assert_eq!(document.at("/d").and_then(Value::number), Some("2"));
+        assert_eq!(document.at("/huge").and_then(Value::number), Some("1e999"));
+        for absent in ["/b", "/a/b~1c/2", "/a/b~1c/x", "/a/b~1c/-1", "/a/b~1c/0/0", "/bad", "a", "/huge/0"] {
+            assert_eq!(text(absent), None, "{absent}");
+        }
+        assert!(document.at("").is_some());
+    }
+
+    #[test]
+    fn what_is_a_pointer() {
+        for (text, is) in
+            [("", true), ("/", true), ("/a/0", true), ("/a~0~1", true), ("a", false), ("/a~", false), ("/a~2", false)]
+        {
+            assert_eq!(is_pointer(text), is, "{text}");
+        }
+    }
+
+    /// G4: what counts as readable.
+    #[test]
+    fn documents() {
+        for good in ["{}", " [] ", "\u{feff}{\"a\":1}", "{\"a\":{\"b\":[1e999]}}"] {
+            assert!(Document::parse(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in ["", " ", "null", "\"text\"", "3", "{\"a\":", "{}{}", "<html>", "a=b", "{\"a\":\"\u{1}\"}"] {
+            assert!(Document::parse(bad.as_bytes()).is_none(), "{bad}");
+        }
+        assert!(Document::parse(b"\x1f\x8b\x08{}").is_none());
+        assert!(Document::parse(b"{\"a\":\"\xff\"}").is_none());
+    }
+
+    /// G5: depth costs no stack.
+    #[test]
+    fn a_megabyte_of_brackets_is_survived() {
+        let deep = [vec![b'['; 1 << 19], vec![b']'; 1 << 19]].concat();
+        let document = Document::parse(&deep).unwrap();
+        assert!(document.at("/0/0/0/0").is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_and_any_pointer(body: Vec<u8>, pointer in ".*") {
+            if let Some(value) = Document::parse(&body).and_then(|document| document.at(&pointer)) {
+                let _ = (value.text(), value.number());
+            }
+        }
+    }
+}
