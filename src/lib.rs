@@ -6,6 +6,8 @@ mod error;
 #[cfg(feature = "grant")]
 pub mod grant;
 pub mod middleware;
+#[cfg(feature = "provider")]
+pub mod provider;
 pub mod refresh;
 pub mod source;
 mod token;

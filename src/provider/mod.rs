@@ -1,0 +1,11 @@
+//! Which quirks has vendor X? One module each, mostly data on top of [`grant`](crate::grant).
+//!
+//! A vendor's page seldom says all that a client must know: what comes back for wrong credentials, where an error code stands,
+//! whether a lifetime is what the page promises. Each module says what its vendor leaves open and which reading it chose, so
+//! that nobody has to find out again, and so that you can tell when the vendor has moved on.
+//!
+//! | module | vendor | exchange |
+//! |---|---|---|
+//! | [`yonne`] | Yonne, couriers' server-to-server API | key and secret for a JWT |
+
+pub mod yonne;
