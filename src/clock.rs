@@ -12,6 +12,11 @@ use std::{
 
 use crate::error::{ErrorKind, TokenError};
 
+#[cfg(any(test, feature = "testing"))]
+mod manual;
+#[cfg(any(test, feature = "testing"))]
+pub use manual::ManualClock;
+
 /// A sleep, from [`Clock::sleep`].
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
