@@ -10,6 +10,8 @@ pub mod middleware;
 pub mod provider;
 pub mod refresh;
 pub mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 pub mod transport;
 

@@ -1,0 +1,145 @@
+use std::{
+    future::Future,
+    io, mem,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hyper::rt::Executor;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+/// A listener on a loopback port, and every task that came of it: they end when it is dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+    tasks: Tasks,
+    connections: Arc<AtomicU64>,
+}
+
+/// The tasks of a server. It runs hyper's too, so that none outlives it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tasks(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    refusing: bool,
+    /// Set for good, under the same lock as `tasks`: an accept that is under way on another thread starts nothing any more.
+    closed: bool,
+}
+
+impl Server {
+    /// Listens on a free port of 127.0.0.1 and gives each connection to `serve`.
+    pub(super) async fn start<F, Fut>(serve: F) -> io::Result<Server>
+    where
+        F: Fn(TcpStream, Tasks) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let tasks = Tasks::default();
+        let connections = Arc::new(AtomicU64::new(0));
+        let accepting = tokio::spawn(accept(listener, serve, tasks.clone(), Arc::clone(&connections)));
+        Ok(Server { address, accepting, tasks, connections })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many connections were accepted, refused ones included.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Closes what is open, and each new connection as soon as it is made.
+    pub(super) fn refuse(&self, refusing: bool) {
+        let mut running = self.tasks.lock();
+        running.refusing = refusing;
+        if refusing {
+            running.tasks.abort_all();
+        }
+    }
+
+    /// Ends everything, and returns when the port is closed.
+    pub(super) async fn stop(mut self) {
+        let mut tasks = self.tasks.close();
+        self.accepting.abort();
+        // The error says "cancelled", which was the wish.
+        let _cancelled = (&mut self.accepting).await.is_err();
+        tasks.shutdown().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        drop(self.tasks.close());
+    }
+}
+
+impl Tasks {
+    /// Serves a connection, unless they are refused.
+    fn connection(&self, serving: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.lock();
+        if !running.refusing {
+            running.spawn(serving);
+        }
+    }
+
+    /// Takes the tasks out, so that they are aborted where they are dropped, and starts no more.
+    fn close(&self) -> JoinSet<()> {
+        let mut running = self.lock();
+        running.closed = true;
+        mem::take(&mut running.tasks)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        // Whatever has ended is forgotten here: a test that opens a million connections keeps the open ones only.
+        while self.tasks.try_join_next().is_some() {}
+        if !self.closed {
+            self.tasks.spawn(task);
+        }
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.lock().spawn(task);
+    }
+}
+
+async fn accept<F, Fut>(listener: TcpListener, serve: F, tasks: Tasks, connections: Arc<AtomicU64>)
+where
+    F: Fn(TcpStream, Tasks) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // A connection that its peer gave up, or a process out of files: others must get their turn to close some.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        connections.fetch_add(1, Ordering::Relaxed);
+        // Without it a test is slow, not wrong.
+        let _fast = stream.set_nodelay(true);
+        tasks.connection(serve(stream, tasks.clone()));
+    }
+}

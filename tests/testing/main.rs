@@ -1,0 +1,6 @@
+//! The servers for tests keep their word.
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as the test does")]
+
+mod client;
+mod yonne;
