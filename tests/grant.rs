@@ -1,6 +1,6 @@
 //! Token calls over real sockets: the default client and the key+secret exchange against a server that misbehaves.
 #![cfg(all(feature = "client", feature = "provider"))]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     error::Error,

@@ -60,9 +60,9 @@ impl EndpointSource {
         Ok(EndpointSource { endpoint, transport, uri, body, secrets, unreadable: 0 })
     }
 
-    /// Sends the exchange to another URL, which was checked.
+    /// Sends the exchange to another URL, which the caller has checked.
     #[cfg(feature = "provider")]
-    pub(crate) fn redirected(mut self, uri: Uri) -> EndpointSource {
+    pub(crate) fn sent_to(mut self, uri: Uri) -> EndpointSource {
         self.uri = uri;
         self
     }

@@ -1,6 +1,3 @@
-use std::io;
-
-use bytes::Bytes;
 use zeroize::Zeroizing;
 
 /// A growing buffer for secrets: a `Vec` that grows leaves its old bytes behind in freed memory, this one wipes them.
@@ -28,19 +25,19 @@ impl SecretBuffer {
 
     /// The content as a body: wiped when its last clone goes.
     #[cfg(feature = "grant")]
-    pub(crate) fn into_bytes(self) -> Bytes {
-        Bytes::from_owner(self.0)
+    pub(crate) fn into_bytes(self) -> bytes::Bytes {
+        bytes::Bytes::from_owner(self.0)
     }
 }
 
 #[cfg(feature = "grant")]
-impl io::Write for SecretBuffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl std::io::Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.extend(bytes);
         Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }

@@ -63,7 +63,6 @@ impl Transport {
     ///
     /// `Misconfigured` if the platform has no usable root certificates.
     #[cfg(feature = "client")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
     pub fn client() -> Result<Transport, TokenError> {
         super::client::client().map(Transport::new)
     }

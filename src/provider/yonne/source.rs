@@ -51,7 +51,6 @@ impl Yonne {
     /// `Misconfigured`, naming the field, if the key does not begin with `ck_live_` or the secret with `sk_live_`, or if
     /// [`Transport::client`] fails.
     #[cfg(feature = "client")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
     pub fn new(api_key: impl Into<String>, api_secret: impl Into<String>) -> Result<Yonne, TokenError> {
         Yonne::over(Transport::client()?, api_key, api_secret)
     }
@@ -78,7 +77,6 @@ impl Yonne {
     ///
     /// As `new`; and `Misconfigured`, naming the variable, if one is not set or is not Unicode.
     #[cfg(feature = "client")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
     pub fn from_env() -> Result<Yonne, TokenError> {
         let (key, secret) = from_vars(|name| std::env::var_os(name))?;
         Yonne::new(key, secret)
@@ -96,7 +94,7 @@ impl Yonne {
             false => check_url(base).and_then(|_| check_url(&format!("{}{TOKEN_PATH}", base.trim_end_matches('/')))),
         };
         let uri = whole.map_err(|why| misconfigured(format!("`base_url` {why}")))?;
-        Ok(Yonne(self.0.redirected(uri)))
+        Ok(Yonne(self.0.sent_to(uri)))
     }
 }
 
