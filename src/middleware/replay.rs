@@ -80,7 +80,6 @@ impl<B> fmt::Debug for Kept<B> {
 ///
 /// The default. It takes every body; any other type is sent once.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct Known;
 
 impl<B: 'static> ReplayPolicy<B> for Known {
@@ -93,7 +92,6 @@ impl<B: 'static> ReplayPolicy<B> for Known {
 ///
 /// The first choice for boxed, axum and tonic bodies, whose `Default` is an empty body.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct KnownOrEmpty;
 
 impl<B: Body + Default + 'static> ReplayPolicy<B> for KnownOrEmpty {
@@ -104,7 +102,6 @@ impl<B: Body + Default + 'static> ReplayPolicy<B> for KnownOrEmpty {
 
 /// Keeps a clone of any body that is `Clone`. The clone had better be cheap: each request makes one.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct CloneBody;
 
 impl<B: Clone> ReplayPolicy<B> for CloneBody {
@@ -147,7 +144,6 @@ impl<F> fmt::Debug for ReplayWith<F> {
 
 /// Keeps nothing: each request is sent once, and a 401 renews the token for the next one.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct Never;
 
 impl<B> ReplayPolicy<B> for Never {

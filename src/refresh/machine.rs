@@ -299,7 +299,7 @@ impl Machine {
     pub(super) fn open_generation(&self, now: Moment) -> u64 {
         self.current
             .as_ref()
-            .filter(|current| !current.in_margin(now) && !(current.rejected && self.pending(now)))
+            .filter(|current| !(current.in_margin(now) || current.rejected && self.pending(now)))
             .map_or(0, |current| current.token.generation())
     }
 

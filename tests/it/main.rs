@@ -1,0 +1,10 @@
+//! One file per group of rules. `http` runs over real HTTP on loopback; the others, which are about time, readiness and
+//! runtimes, run over services made of closures.
+#![cfg(feature = "testing")]
+
+mod contract;
+mod http;
+mod runtime;
+mod secrets;
+mod support;
+mod waiting;
