@@ -715,7 +715,8 @@ mod tests {
     #[test]
     fn debug_reads_like_the_entries() {
         let origins = origins("https://API.example.com:443/").relative_as("https://[::1]:8443").unwrap();
-        let expected = "Origins { listed: [https://api.example.com, https://[::1]:8443], unlisted: Nothing, relative_as: Some(https://[::1]:8443) }";
+        let listed = "listed: [https://api.example.com, https://[::1]:8443]";
+        let expected = format!("Origins {{ {listed}, unlisted: Nothing, relative_as: Some(https://[::1]:8443) }}");
         assert_eq!(format!("{origins:?}"), expected);
     }
 
@@ -753,8 +754,9 @@ mod tests {
 
         /// And the other way round for names and IPv6 addresses: no spelling of the entry's own origin is missed.
         #[test]
-        fn the_same_origin_is_allowed(host in "[a-z]{1,3}(\\.[a-z]{1,3}){0,2}|\\[::1\\]", url in near(), port in "(:443|:80|:8443)?") {
-            for entry in [format!("https://{host}{port}"), url.split_once('@').map_or(url.clone(), |(_, rest)| format!("https://{rest}"))] {
+        fn the_same_origin_is_allowed(host in "(a|b)(\\.t)?|\\[::1\\]", port in "(:443|:80|:8443)?", url in near()) {
+            let without_user = url.split_once('@').map_or(url.clone(), |(_, rest)| format!("https://{rest}"));
+            for entry in [format!("https://{host}{port}"), without_user] {
                 let (Ok(origins), Ok(uri)) = (Origins::parse_allowing_plain_http(&entry), url.parse::<Uri>()) else { continue };
                 let numeric = oracle(&entry).is_some_and(|(_, host, _)| host.starts_with(|first: char| first.is_ascii_digit()));
                 if !numeric && oracle(&entry) == oracle(&url) {
