@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as the test does")]
 
 mod client;
+mod scripted;
 mod yonne;

@@ -320,3 +320,44 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn expires_in(lifetime: Duration) -> Value {
     if lifetime.subsec_nanos() == 0 { json!(lifetime.as_secs()) } else { json!(lifetime.as_secs_f64()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Version};
+
+    use super::*;
+
+    /// A bench makes millions of calls: the last ones are kept, and all are counted.
+    #[test]
+    fn the_record_is_bounded() {
+        let mut book = Book::new().unwrap();
+        for index in 0..CALLS_KEPT + 10 {
+            book.record(YonneCall {
+                method: Method::GET,
+                path: format!("/{index}"),
+                version: Version::HTTP_2,
+                authorization_values: 0,
+                token: None,
+                body_length: 0,
+                status: StatusCode::UNAUTHORIZED,
+                code: Some(YonneCode::TokenMissing),
+            });
+        }
+        assert_eq!((book.calls().len(), book.unauthorized), (CALLS_KEPT, CALLS_KEPT as u64 + 10));
+        assert_eq!(book.calls()[0].path, "/10");
+    }
+
+    /// A clock that cannot tell the time before 1970 is no reason to panic, nor is a lifetime without end.
+    #[test]
+    fn odd_times_are_signed() {
+        let clock = crate::clock::ManualClock::new();
+        clock.set_wall(SystemTime::UNIX_EPOCH - Duration::from_secs(5));
+        let mut book = Book::new().unwrap();
+        (book.clock, book.lifetime) = (Arc::new(clock), Duration::MAX);
+        let token = book.mint().unwrap();
+        let claims = book.signer.verify::<Claims>(&token).unwrap();
+        assert_eq!((claims.iat, claims.exp), (0, u64::MAX));
+        let header = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        assert_eq!(book.admit(&HeaderMap::from_iter([(header::AUTHORIZATION, header)])), Ok(()));
+    }
+}

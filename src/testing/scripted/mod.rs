@@ -1,0 +1,10 @@
+//! A server that misbehaves to order: [`ScriptedServer`].
+
+mod connection;
+mod reply;
+mod request;
+mod server;
+
+pub use reply::Reply;
+pub use request::ScriptedRequest;
+pub use server::ScriptedServer;
