@@ -15,7 +15,7 @@ use super::{
     header::{Header, LocalHeader},
     layer::{CallerHeader, Common, OnUnavailable},
     origin::Destination,
-    replay::ReplayPolicy,
+    replay::{Known, ReplayPolicy},
     snapshot::Snapshot,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// A clone that is called more than once keeps a copy of the current header to itself, and of a token that was replaced until
 /// its next call.
-pub struct AuthService<S, P> {
+pub struct AuthService<S, P = Known> {
     inner: S,
     link: Arc<Link<S>>,
     /// Whether `link` is this clone's own; a shared one works as well, but its reference count is contended.
