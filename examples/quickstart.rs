@@ -140,9 +140,9 @@ where
         println!("  {:>6.3} s  {who:<7} {what}", self.start.elapsed().as_secs_f64());
     }
 
-    fn claim(&self, what: &str, true_: bool) -> Result<(), BoxError> {
-        self.say(if true_ { "✓" } else { "✗" }, what);
-        if true_ { Ok(()) } else { Err(format!("this did not happen: {what}").into()) }
+    fn claim(&self, what: &str, happened: bool) -> Result<(), BoxError> {
+        self.say(if happened { "✓" } else { "✗" }, what);
+        if happened { Ok(()) } else { Err(format!("this did not happen: {what}").into()) }
     }
 
     async fn quiet_call(&self) -> Result<StatusCode, BoxError> {

@@ -1,6 +1,7 @@
 //! One file per group of rules. `http` runs over real HTTP on loopback; the others, which are about time, readiness and
 //! runtimes, run over services made of closures.
 #![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
 mod http;
