@@ -1,5 +1,66 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! Tower middleware that authenticates **outgoing** HTTP requests.
+//!
+//! A layer wraps any HTTP `tower::Service`, puts the current access token on each request, keeps that token fresh in the
+//! background, and when a server still answers 401, gets one new token and sends the request once more. Tokens come from a
+//! [`TokenSource`]: a vendor that this crate knows, a description of one that it does not, or a closure of yours.
+//!
+//! Each team writes this by hand, and most get some of it wrong: a failed refresh evicts a token that was still good, a late
+//! 401 kills a fresh one, a redirect carries the token to a stranger, a dropped request takes the refresh down with it. Here
+//! one task owns the refresh, every token has a generation, and no token goes to an origin that was not listed.
+//!
+//! # A client
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "client", feature = "provider"))]
+//! # async fn example() -> Result<(), tower_token::BoxError> {
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_token::{BearerAuthLayer, Origins, provider::yonne::Yonne};
+//!
+//! # let https = hyper_util::client::legacy::connect::HttpConnector::new(); // stands for a TLS connector
+//! let origins = "https://api.yonne.app".parse::<Origins>()?;
+//! let layer = BearerAuthLayer::new(origins, Yonne::from_env()?);
+//! let client = ServiceBuilder::new().layer(layer).service(Client::builder(TokioExecutor::new()).build(https));
+//!
+//! let url = "https://api.yonne.app/api/courier/s2s/metrics/summary";
+//! let response = client.oneshot(http::Request::get(url).body(Full::<Bytes>::default())?).await?;
+//! # drop(response);
+//! # Ok(()) }
+//! ```
+//!
+//! # The rooms
+//!
+//! Each answers one question, in the order in which data meets it. An import points to a lower rank or stays in its room.
+//!
+//! | room | rank | question |
+//! |---|---|---|
+//! | `error`: [`TokenError`], [`AuthError`] | 0 | What can go wrong? |
+//! | [`clock`] | 0 | Where do time, sleep and spawn come from? |
+//! | `token`: [`AccessToken`] | 0 | What is a token? |
+//! | [`source`] | 1 | Where do tokens come from? |
+//! | [`transport`] | 1 | How do token calls travel? |
+//! | [`refresh`] | 2 | When is a token renewed? |
+#![cfg_attr(feature = "grant", doc = "| [`grant`] | 2 | How is one asked for? |")]
+#![cfg_attr(not(feature = "grant"), doc = "| `grant` | 2 | How is one asked for? |")]
+//! | [`middleware`] | 3 | How does it ride on a request, and what happens on a 401? |
+#![cfg_attr(feature = "provider", doc = "| [`provider`] | 4 | Which quirks has a vendor? |")]
+#![cfg_attr(not(feature = "provider"), doc = "| `provider` | 4 | Which quirks has a vendor? |")]
+#![cfg_attr(feature = "testing", doc = "| [`testing`] | 5 | Who plays the server in a test? |")]
+#![cfg_attr(not(feature = "testing"), doc = "| `testing` | 5 | Who plays the server in a test? |")]
+//!
+//! # Features
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `grant` | exchanges described as data, over any transport | yes |
+//! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
+//! | `provider` | the vendors; implies `grant` | yes |
+//! | `testing` | emulators, a scripted server, a clock that is set by hand; implies `client` and `provider` | |
+//!
+//! Without any, the core remains: layers, engine, and sources of your own.
 
 pub mod clock;
 mod error;
@@ -21,3 +82,8 @@ pub use refresh::{RefreshConfig, TokenHandle};
 pub use source::{FetchContext, FetchReason, StaticToken, TokenSource, source_fn};
 pub use token::AccessToken;
 pub use transport::Transport;
+
+/// The README's examples compile.
+#[cfg(all(doctest, feature = "client", feature = "provider"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

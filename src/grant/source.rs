@@ -159,7 +159,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::{ErrorKind, FetchReason};
+    use crate::{error::ErrorKind, source::FetchReason};
 
     /// A transport that answers each call with the next of these, and then fails.
     fn scripted(replies: impl IntoIterator<Item = (u16, &'static str)>) -> Transport {
@@ -170,7 +170,7 @@ mod tests {
                 let (status, body) = next.ok_or("no reply left")?;
                 let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                Ok::<_, crate::BoxError>(response)
+                Ok::<_, crate::error::BoxError>(response)
             }
         }))
     }

@@ -133,6 +133,6 @@ impl Connection {
     }
 }
 
-fn invalid(error: impl Into<crate::BoxError>) -> io::Error {
+fn invalid(error: impl Into<crate::error::BoxError>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }

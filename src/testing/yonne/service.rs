@@ -14,7 +14,7 @@ use super::{
     YonneCall, YonneCode,
     book::{Book, COURIER_ID, Refusal},
 };
-use crate::{BoxError, testing::gate::Gate};
+use crate::{error::BoxError, testing::gate::Gate};
 
 const API: &str = "/api/courier/s2s/";
 const TOKEN_ENDPOINT: &str = "/api/courier/s2s/auth/token";
