@@ -120,10 +120,12 @@ impl<B: Clone> ReplayPolicy<B> for CloneBody {
 /// use tower_token::middleware::ReplayWith;
 ///
 /// type Upload = Either<Full<Bytes>, Empty<Bytes>>;
-/// let policy = ReplayWith(|body: &Upload| -> Option<Upload> { match body {
-///     Either::Left(full) => Some(Either::Left(full.clone())),
-///     Either::Right(_) => None,
-/// }});
+/// let policy = ReplayWith(|body: &Upload| -> Option<Upload> {
+///     match body {
+///         Either::Left(full) => Some(Either::Left(full.clone())),
+///         Either::Right(_) => None,
+///     }
+/// });
 /// # drop(policy);
 /// ```
 #[derive(Clone, Copy)]
