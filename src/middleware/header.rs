@@ -4,9 +4,10 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap,
-    header::{AUTHORIZATION, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, Entry, HeaderName, HeaderValue},
 };
 
+use super::layer::CallerHeader;
 use crate::{
     error::{ErrorKind, TokenError},
     refresh::Cell,
@@ -94,11 +95,25 @@ impl HeaderStyle {
         headers.contains_key(&self.name)
     }
 
+    pub(super) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// Puts the header on, or leaves a caller's own; says whether it is on.
+    #[inline]
+    pub(super) fn put(&self, headers: &mut HeaderMap, header: Header, callers: CallerHeader) -> Result<bool, TokenError> {
+        match headers.try_entry(&self.name).map_err(|_full| too_many())? {
+            Entry::Occupied(_) if callers == CallerHeader::KeepCallers => return Ok(false),
+            // In the place of every value of that name.
+            Entry::Occupied(mut entry) => drop(entry.insert(header.value)),
+            Entry::Vacant(entry) => drop(entry.try_insert(header.value).map_err(|_full| too_many())?),
+        }
+        Ok(true)
+    }
+
     /// Puts the header in the place of whatever has its name: never beside it.
     pub(super) fn insert(&self, headers: &mut HeaderMap, header: Header) -> Result<(), TokenError> {
-        headers.try_insert(self.name.clone(), header.value).map(drop).map_err(|_full| {
-            TokenError::new(ErrorKind::Misconfigured, "the request has so many headers that the token does not fit in")
-        })
+        self.put(headers, header, CallerHeader::Replace).map(drop)
     }
 
     /// The header for a token: sensitive, so that `Debug` hides it and HTTP/2 does not index it.
@@ -106,6 +121,10 @@ impl HeaderStyle {
         let text = [self.prefix.as_bytes(), token.expose_secret().as_bytes()].concat();
         Header::new(token.generation(), Bytes::from(text))
     }
+}
+
+fn too_many() -> TokenError {
+    TokenError::new(ErrorKind::Misconfigured, "the request has so many headers that the token does not fit in")
 }
 
 /// A token's header value, and which token's it is.

@@ -206,6 +206,7 @@ impl Origins {
     fn allows(&self, scheme: &Scheme, authority: &str) -> bool {
         // A URI is mostly written as its entry is kept: equal text is the same origin, with nothing to take apart.
         self.listed.iter().any(|origin| origin.scheme == *scheme && *origin.authority == *authority)
+            || (self.unlisted != Unlisted::Nothing && *scheme == Scheme::HTTPS && is_bare_name(authority))
             || self.allows_normalised(scheme, authority)
     }
 
@@ -235,6 +236,11 @@ impl Origins {
         let index = self.listed.len();
         (Origins { listed: self.listed.iter().cloned().chain([origin]).collect(), ..self }, index)
     }
+}
+
+/// A host name and nothing else, so that there is nothing to take apart and nothing to misread.
+fn is_bare_name(authority: &str) -> bool {
+    !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
 impl fmt::Debug for Origins {

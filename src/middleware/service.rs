@@ -111,49 +111,97 @@ where
             Destination::Allowed => {}
             Destination::Foreign => return ResponseFuture::bare(self.inner.call(request)),
             Destination::Unknown => {
-                self.give_back();
                 let text = "the request's URI has no scheme and authority; say where it goes with `Origins::relative_as`";
-                return ResponseFuture::failed(TokenError::new(ErrorKind::Misconfigured, text));
+                return self.refuse(TokenError::new(ErrorKind::Misconfigured, text));
             }
         }
+        let Some(header) = self.header.get(config.handle.cell()) else { return self.call_unprepared(request) };
+        let generation = header.generation;
+        match config.style.put(request.headers_mut(), header, config.caller_header) {
+            Ok(true) => {
+                let kept = self.keep(&mut request);
+                self.launch(request, generation, kept)
+            }
+            Ok(false) => ResponseFuture::bare(self.inner.call(request)),
+            Err(error) => self.refuse(error),
+        }
+    }
+}
+
+impl<S, P> AuthService<S, P> {
+    /// A call while this clone has no header that it may send without asking: the first ones with a token, in the last
+    /// margin before its expiry, and while there is none.
+    #[inline(never)]
+    fn call_unprepared<B, R>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        P: ReplayPolicy<B>,
+        B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        let config = &self.link.common.config;
         if config.caller_header == CallerHeader::KeepCallers && config.style.is_on(request.headers()) {
             return ResponseFuture::bare(self.inner.call(request));
         }
-        // Before the header goes on: the second request gets another one.
-        let kept = if config.watch { self.policy.keep(request.body_mut()) } else { None };
-        let kept = kept.and_then(|body| Snapshot::new(&request, body));
-
-        let header = match self.header.get(config.handle.cell()) {
-            Some(header) => Ok(header),
-            None => match config.handle.cell().token() {
-                Some(token) => self.warm_up(&token),
-                None => match config.handle.ask(Ask::Token { replayable: kept.is_some() }) {
-                    Answer::Token(token) => self.warm_up(&token),
-                    Answer::Failed(error) => Err(error),
-                    Answer::Soon(..) | Answer::Wait(_) => {
-                        self.give_back();
-                        return ResponseFuture::detached(first_token(Arc::clone(&self.link), request, kept));
-                    }
-                },
+        let kept = self.keep(&mut request);
+        let config = &self.link.common.config;
+        let token = match config.handle.cell().token() {
+            Some(token) => Ok(token),
+            None => match config.handle.ask(Ask::Token { replayable: kept.is_some() }) {
+                Answer::Token(token) => Ok(token),
+                Answer::Failed(_) if config.on_unavailable == OnUnavailable::SendBare => {
+                    return ResponseFuture::bare(self.inner.call(request));
+                }
+                Answer::Failed(error) => Err(error),
+                Answer::Soon(..) | Answer::Wait(_) => {
+                    self.give_back();
+                    return ResponseFuture::detached(first_token(Arc::clone(&self.link), request, kept));
+                }
             },
         };
-        let config = &self.link.common.config;
-        let outcome = header.and_then(|header| {
-            let generation = header.generation;
-            config.style.insert(request.headers_mut(), header).map(|()| generation)
+        let generation = token.and_then(|token| {
+            let header = self.warm_up(&token)?;
+            self.link.common.config.style.insert(request.headers_mut(), header)?;
+            Ok(token.generation())
         });
-        match outcome {
-            Ok(_) if !config.watch && !config.expose_generation => ResponseFuture::bare(self.inner.call(request)),
-            Ok(generation) => {
-                let flight = Flight { link: Arc::clone(&self.link), generation, kept };
-                ResponseFuture::watched(self.inner.call(request), flight)
-            }
-            Err(_) if config.on_unavailable == OnUnavailable::SendBare => ResponseFuture::bare(self.inner.call(request)),
-            Err(error) => {
-                self.give_back();
-                ResponseFuture::failed(error)
-            }
+        match generation {
+            Ok(generation) => self.launch(request, generation, kept),
+            Err(error) => self.refuse(error),
         }
+    }
+
+    /// What it takes to send a request again, without the token's own header.
+    #[inline]
+    fn keep<B>(&self, request: &mut Request<B>) -> Option<Snapshot<B>>
+    where
+        P: ReplayPolicy<B>,
+    {
+        let config = &self.link.common.config;
+        let body = if config.watch { self.policy.keep(request.body_mut()) } else { None };
+        body.and_then(|body| Snapshot::new(request, body, config.style.name()))
+    }
+
+    #[inline]
+    fn launch<B>(&mut self, request: Request<B>, generation: u64, kept: Option<Snapshot<B>>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        let config = &self.link.common.config;
+        if !config.watch && !config.expose_generation {
+            return ResponseFuture::bare(self.inner.call(request));
+        }
+        let flight = Flight { link: Arc::clone(&self.link), generation, kept };
+        ResponseFuture::watched(self.inner.call(request), flight)
+    }
+
+    fn refuse<B>(&mut self, error: TokenError) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        self.give_back();
+        ResponseFuture::failed(error)
     }
 }
 

@@ -20,9 +20,10 @@ pub(super) struct Snapshot<B> {
 const SENSITIVE: u32 = 1 << 31;
 
 impl<B> Snapshot<B> {
-    /// Takes a copy of `request` with `body` in the place of its own; `None` if it holds something of 2 GiB and more.
-    pub(super) fn new(request: &Request<B>, body: Kept<B>) -> Option<Snapshot<B>> {
-        Some(Snapshot { head: write(request)?, extensions: request.extensions().clone(), body })
+    /// Takes a copy of `request` with `body` in the place of its own, but for the header named `without`: the second request
+    /// gets another one. `None` if it holds something of 2 GiB and more.
+    pub(super) fn new(request: &Request<B>, body: Kept<B>, without: &HeaderName) -> Option<Snapshot<B>> {
+        Some(Snapshot { head: write(request, without)?, extensions: request.extensions().clone(), body })
     }
 
     /// The request again; `None` if its body turns out not to be repeatable.
@@ -40,20 +41,21 @@ impl<B> Snapshot<B> {
 
 // The buffer: version, method, the three parts of the URI, then the headers, each piece of text behind its length.
 
-fn write<B>(request: &Request<B>) -> Option<Vec<u8>> {
+fn write<B>(request: &Request<B>, without: &HeaderName) -> Option<Vec<u8>> {
     let (method, uri, headers) = (request.method().as_str(), request.uri(), request.headers());
     let scheme = uri.scheme_str().unwrap_or_default();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let path = uri.path_and_query().map_or("", |path| path.as_str());
 
     let fixed = 1 + 4 * LENGTH + method.len() + scheme.len() + authority.len() + path.len();
-    let size = headers.iter().fold(fixed, |size, (name, value)| size + 2 * LENGTH + name.as_str().len() + value.len());
+    let headers = || headers.iter().filter(|(name, _)| *name != without);
+    let size = headers().fold(fixed, |size, (name, value)| size + 2 * LENGTH + name.as_str().len() + value.len());
     let mut head = Vec::with_capacity(size);
     head.push(version_tag(request.version())?);
     for text in [method, scheme, authority, path] {
         put(&mut head, text.as_bytes(), 0)?;
     }
-    for (name, value) in headers {
+    for (name, value) in headers() {
         put(&mut head, name.as_str().as_bytes(), 0)?;
         put(&mut head, value.as_bytes(), if value.is_sensitive() { SENSITIVE } else { 0 })?;
     }
@@ -113,12 +115,13 @@ const VERSIONS: [Version; 5] = [Version::HTTP_11, Version::HTTP_2, Version::HTTP
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
     use proptest::prelude::*;
 
     use super::*;
 
     fn round_trip(request: &Request<String>) -> Request<String> {
-        Snapshot::new(request, Kept::body(request.body().clone())).unwrap().restore().unwrap()
+        Snapshot::new(request, Kept::body(request.body().clone()), &AUTHORIZATION).unwrap().restore().unwrap()
     }
 
     fn assert_same(one: &Request<String>, other: &Request<String>) {
@@ -192,9 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn the_tokens_own_header_is_left_out() {
+        let mut request = Request::get("https://example.com/").header(AUTHORIZATION, "Bearer old").body(String::new()).unwrap();
+        request.headers_mut().append(AUTHORIZATION, HeaderValue::from_static("another"));
+        assert!(round_trip(&request).headers().is_empty());
+    }
+
+    #[test]
     fn a_copy_is_one_allocation() {
         let request = Request::get("https://example.com/path").header("a", "b").header("c", "d").body(()).unwrap();
-        let head = write(&request).unwrap();
+        let head = write(&request, &AUTHORIZATION).unwrap();
         assert_eq!(head.len(), head.capacity(), "the buffer has the right size from the start");
     }
 }
