@@ -104,7 +104,6 @@ impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: Send + 'static,
     B: Send + 'static,
     R: Body + Send + 'static,
 {

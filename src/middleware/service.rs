@@ -92,7 +92,6 @@ impl<S, P, B, R> Service<Request<B>> for AuthService<S, P>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: Send + 'static,
     P: ReplayPolicy<B>,
     B: Send + 'static,
     R: Body + Send + 'static,
@@ -136,7 +135,6 @@ impl<S, P> AuthService<S, P> {
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send + 'static,
-        S::Error: Send + 'static,
         P: ReplayPolicy<B>,
         B: Send + 'static,
         R: Body + Send + 'static,

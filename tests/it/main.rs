@@ -8,4 +8,5 @@ mod http;
 mod runtime;
 mod secrets;
 mod support;
+mod traits;
 mod waiting;
