@@ -132,6 +132,8 @@ impl TokenHandle {
     }
 
     /// Forgets back-off and failures and fetches at once; the current token goes on serving.
+    ///
+    /// An engine that has not started yet, or whose runtime is gone, fetches on its next use.
     pub fn reset(&self) {
         self.shared.reset();
     }
