@@ -1,0 +1,71 @@
+//! H1, H2: what a request with a token at hand allocates. A file of its own, since the counter is the program's allocator.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, header::ACCEPT};
+use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
+use tower::{Layer, Service, service_fn};
+use tower_token::{BearerAuthLayer, Origins, StaticToken, TokenHandle};
+
+fn inner<B>()
+-> impl Service<Request<B>, Response = Response<String>, Error = Infallible, Future = Ready<Result<Response<String>, Infallible>>>
++ Clone {
+    service_fn(|request: Request<B>| {
+        drop(request);
+        ready(Ok(Response::new(String::new())))
+    })
+}
+
+fn request<B>(body: B) -> Request<B> {
+    let mut request = Request::get("https://api.example.com/orders?page=2").body(body).unwrap();
+    request.headers_mut().reserve(8);
+    request.headers_mut().insert(ACCEPT, "application/json".parse().unwrap());
+    request
+}
+
+/// What each of five calls through one clone allocates, from the call to the answer, once the token is there.
+fn allocations<S, B>(mut service: S, body: impl Fn() -> B) -> [u64; 5]
+where
+    S: Service<Request<B>>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    [(); 5].map(|()| {
+        let request = request(body());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        allocation_counter::measure(|| match pin!(service.call(request)).poll(&mut cx) {
+            Poll::Ready(answer) => assert!(answer.is_ok()),
+            Poll::Pending => panic!("it waits although the token is there"),
+        })
+        .count_total
+    })
+}
+
+/// A layer whose engine runs on the test's runtime and has its token.
+async fn layer() -> BearerAuthLayer {
+    let handle = TokenHandle::new(StaticToken::new("t".repeat(1024)).unwrap());
+    handle.token().await.unwrap();
+    BearerAuthLayer::new("https://api.example.com".parse::<Origins>().unwrap(), handle)
+}
+
+/// The first two calls of a clone build its header; the rest allocate nothing for a body that is not kept.
+#[tokio::test]
+async fn a_body_that_is_not_kept_costs_no_allocation() {
+    let body = || -> BoxBody<Bytes, Infallible> { Empty::new().boxed() };
+    for layer in [layer().await, layer().await.watch(false)] {
+        assert_eq!(allocations(layer.layer(inner()), body)[2..], [0; 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_kept_request_costs_one_allocation() {
+    let layer = layer().await;
+    assert_eq!(allocations(layer.layer(inner()), Empty::<Bytes>::new)[2..], [1; 3]);
+    assert_eq!(allocations(layer.layer(inner()), || Full::new(Bytes::from_static(b"body")))[2..], [1; 3]);
+}
