@@ -8,110 +8,113 @@ use super::replay::Kept;
 
 /// A request, kept so that it can be sent again.
 ///
-/// Method, URI, version and headers are written into one flat buffer: one allocation and no reference count that other
-/// threads share, where a clone would take several of both. It is read back only on a 401.
+/// Method, URI and headers are written into one flat buffer: one allocation and no reference count that other threads share,
+/// where a clone would take several of both. It is read back only on a 401.
 pub(super) struct Snapshot<B> {
     head: Vec<u8>,
+    version: Version,
     extensions: Extensions,
     body: Kept<B>,
 }
 
-/// Marks the length of a value that is sensitive; no value in memory is that long.
-const SENSITIVE: u32 = 1 << 31;
-
 impl<B> Snapshot<B> {
     /// Takes a copy of `request` with `body` in the place of its own, but for the header named `without`: the second request
-    /// gets another one. `None` if it holds something of 2 GiB and more.
+    /// gets another one. `None` if its head is of 2 GiB and more.
     pub(super) fn new(request: &Request<B>, body: Kept<B>, without: &HeaderName) -> Option<Snapshot<B>> {
-        Some(Snapshot { head: write(request, without)?, extensions: request.extensions().clone(), body })
+        let head = write(request, without)?;
+        Some(Snapshot { head, version: request.version(), extensions: request.extensions().clone(), body })
     }
 
     /// The request again; `None` if its body turns out not to be repeatable.
     pub(super) fn restore(self) -> Option<Request<B>> {
-        let (method, uri, version, headers) = read(Bytes::from(self.head))?;
+        let (method, uri, headers) = read(Bytes::from(self.head))?;
         let mut request = Request::new(self.body.into_body()?);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
-        *request.version_mut() = version;
+        *request.version_mut() = self.version;
         *request.headers_mut() = headers;
         *request.extensions_mut() = self.extensions;
         Some(request)
     }
 }
 
-// The buffer: version, method, the three parts of the URI, then the headers, each piece of text behind its length.
+// The buffer: the lengths of the method and of the three parts of the URI, then those four; for each header the two lengths
+// of name and value, then those two.
+
+/// A length, as it is written.
+type Length = u32;
+
+/// Marks the length of a value that is sensitive. No length reaches it, since the whole buffer is shorter.
+const SENSITIVE: Length = 1 << 31;
 
 fn write<B>(request: &Request<B>, without: &HeaderName) -> Option<Vec<u8>> {
-    let (method, uri, headers) = (request.method().as_str(), request.uri(), request.headers());
+    let uri = request.uri();
     let scheme = uri.scheme_str().unwrap_or_default();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let path = uri.path_and_query().map_or("", |path| path.as_str());
+    let start = [request.method().as_str(), scheme, authority, path];
+    let headers = || request.headers().iter().filter(|(name, _)| *name != without);
 
-    let fixed = 1 + 4 * LENGTH + method.len() + scheme.len() + authority.len() + path.len();
-    let headers = || headers.iter().filter(|(name, _)| *name != without);
-    let size = headers().fold(fixed, |size, (name, value)| size + 2 * LENGTH + name.as_str().len() + value.len());
+    let size = start.iter().fold(start.len() * size_of::<Length>(), |size, text| size + text.len());
+    let size = headers().fold(size, |size, (name, value)| size + 2 * size_of::<Length>() + name.as_str().len() + value.len());
+    if size >= SENSITIVE as usize {
+        return None;
+    }
     let mut head = Vec::with_capacity(size);
-    head.push(version_tag(request.version())?);
-    for text in [method, scheme, authority, path] {
-        put(&mut head, text.as_bytes(), 0)?;
+    put_lengths(&mut head, start.map(|text| text.len() as Length));
+    for text in start {
+        head.extend_from_slice(text.as_bytes());
     }
     for (name, value) in headers() {
-        put(&mut head, name.as_str().as_bytes(), 0)?;
-        put(&mut head, value.as_bytes(), if value.is_sensitive() { SENSITIVE } else { 0 })?;
+        let flag = if value.is_sensitive() { SENSITIVE } else { 0 };
+        put_lengths(&mut head, [name.as_str().len() as Length, value.len() as Length | flag]);
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(value.as_bytes());
     }
     Some(head)
 }
 
-fn read(mut head: Bytes) -> Option<(Method, Uri, Version, HeaderMap)> {
-    let version = version_of(head.try_get_u8().ok()?)?;
-    let method = Method::from_bytes(&take(&mut head)?.0).ok()?;
+fn read(mut head: Bytes) -> Option<(Method, Uri, HeaderMap)> {
+    let [method, scheme, authority, path] = take_lengths(&mut head)?;
+    let method = Method::from_bytes(&take(&mut head, method)?).ok()?;
     let mut uri = http::uri::Parts::default();
-    let (scheme, authority, path) = (take(&mut head)?.0, take(&mut head)?.0, take(&mut head)?.0);
-    if !scheme.is_empty() {
-        uri.scheme = Some(scheme.as_ref().try_into().ok()?);
+    if scheme != 0 {
+        uri.scheme = Some(take(&mut head, scheme)?.as_ref().try_into().ok()?);
     }
-    if !authority.is_empty() {
-        uri.authority = Some(http::uri::Authority::from_maybe_shared(authority).ok()?);
+    if authority != 0 {
+        uri.authority = Some(http::uri::Authority::from_maybe_shared(take(&mut head, authority)?).ok()?);
     }
-    if !path.is_empty() {
-        uri.path_and_query = Some(http::uri::PathAndQuery::from_maybe_shared(path).ok()?);
+    if path != 0 {
+        uri.path_and_query = Some(http::uri::PathAndQuery::from_maybe_shared(take(&mut head, path)?).ok()?);
     }
     let mut headers = HeaderMap::new();
     while !head.is_empty() {
-        let name = HeaderName::from_bytes(&take(&mut head)?.0).ok()?;
-        let (value, sensitive) = take(&mut head)?;
-        let mut value = HeaderValue::from_maybe_shared(value).ok()?;
+        let [name, value] = take_lengths(&mut head)?;
+        let name = HeaderName::from_bytes(&take(&mut head, name)?).ok()?;
+        let sensitive = value & SENSITIVE != 0;
+        let mut value = HeaderValue::from_maybe_shared(take(&mut head, value & !SENSITIVE)?).ok()?;
         value.set_sensitive(sensitive);
         headers.try_append(name, value).ok()?;
     }
-    Some((method, Uri::from_parts(uri).ok()?, version, headers))
+    Some((method, Uri::from_parts(uri).ok()?, headers))
 }
 
-/// The bytes of a length.
-const LENGTH: usize = size_of::<u32>();
-
-fn put(head: &mut Vec<u8>, text: &[u8], flag: u32) -> Option<()> {
-    let length = u32::try_from(text.len()).ok().filter(|length| length & SENSITIVE == 0)?;
-    head.extend_from_slice(&(length | flag).to_be_bytes());
-    head.extend_from_slice(text);
-    Some(())
+fn put_lengths<const N: usize>(head: &mut Vec<u8>, lengths: [Length; N]) {
+    head.extend_from_slice(lengths.map(Length::to_be_bytes).as_flattened());
 }
 
-fn take(head: &mut Bytes) -> Option<(Bytes, bool)> {
-    let length = head.try_get_u32().ok()?;
-    let text = (length & !SENSITIVE) as usize;
-    (text <= head.len()).then(|| (head.split_to(text), length & SENSITIVE != 0))
+fn take_lengths<const N: usize>(head: &mut Bytes) -> Option<[Length; N]> {
+    let mut lengths = [0; N];
+    for length in &mut lengths {
+        *length = head.try_get_u32().ok()?;
+    }
+    Some(lengths)
 }
 
-fn version_tag(version: Version) -> Option<u8> {
-    VERSIONS.iter().position(|known| *known == version).and_then(|at| u8::try_from(at).ok())
+fn take(head: &mut Bytes, length: Length) -> Option<Bytes> {
+    let length = length as usize;
+    (length <= head.len()).then(|| head.split_to(length))
 }
-
-fn version_of(tag: u8) -> Option<Version> {
-    VERSIONS.get(usize::from(tag)).copied()
-}
-
-const VERSIONS: [Version; 5] = [Version::HTTP_11, Version::HTTP_2, Version::HTTP_3, Version::HTTP_10, Version::HTTP_09];
 
 #[cfg(test)]
 mod tests {
