@@ -68,7 +68,8 @@ impl ManualClock {
         ManualClock(watch::Sender::new(hands))
     }
 
-    /// Lets time pass: both clocks move, and whoever has slept long enough is woken.
+    /// Lets time pass: both clocks move, and whoever has slept long enough is woken, in the order
+    /// of the deadlines.
     ///
     /// # Panics
     ///
@@ -318,6 +319,30 @@ mod tests {
             clock.advance(SECOND);
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Sleeps that one step overtakes end in the order of their deadlines, and among equals of their first polls.
+    #[tokio::test]
+    async fn wake_ups_are_in_order() {
+        let clock = ManualClock::new();
+        let (woken, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for seconds in [9, 3, 8, 1, 7, 3, 2, 6, 5, 4] {
+            let (sleep, woken) = (clock.sleep(seconds * SECOND).unwrap(), woken.clone());
+            let position = clock.sleepers();
+            tokio::spawn(async move {
+                sleep.await;
+                woken.send((seconds, position)).unwrap();
+            });
+            clock.until_sleeping(position + 1).await;
+        }
+        drop(woken);
+        clock.advance(10 * SECOND);
+        let mut ended = Vec::new();
+        while let Some(one) = order.recv().await {
+            ended.push(one);
+        }
+        assert_eq!(ended.len(), 10);
+        assert!(ended.is_sorted(), "{ended:?}");
     }
 
     #[tokio::test]

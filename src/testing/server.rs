@@ -143,3 +143,41 @@ where
         tasks.connection(serve(stream, tasks.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future, net};
+
+    use super::*;
+
+    /// When `stop` returns, the port is closed.
+    #[tokio::test]
+    async fn stopping_closes_the_port() {
+        let server = Server::start(|_, _| future::ready(())).await.unwrap();
+        let address = server.address();
+        server.stop().await;
+        // Blocking, on purpose: nothing else gets to run, so the port is closed by now or not in time.
+        assert!(net::TcpStream::connect(address).is_err());
+    }
+
+    /// When `stop` returns, no task is left; one that comes too late is dropped.
+    #[tokio::test]
+    async fn stopping_leaves_no_task() {
+        let alive = Arc::new(());
+        let server = Server::start(|_, _| future::ready(())).await.unwrap();
+        let tasks = server.tasks.clone();
+        let task = || {
+            let alive = Arc::clone(&alive);
+            async move {
+                future::pending::<()>().await;
+                drop(alive);
+            }
+        };
+        tasks.execute(task());
+        assert_eq!(Arc::strong_count(&alive), 2);
+        server.stop().await;
+        assert_eq!(Arc::strong_count(&alive), 1);
+        tasks.execute(task());
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+}

@@ -88,6 +88,20 @@ async fn requests_are_noted() {
     assert_eq!(requests.iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 1, 2]);
 }
 
+/// Chunks end where they say so, extensions and trailers and all, and the next request is read from there.
+#[tokio::test]
+async fn chunks_are_read_to_their_end() {
+    let (server, ..) = start([Reply::new(200, ""), Reply::close()]).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let chunked = "POST /first HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunks = "A;name=value\r\n0123456789\r\n1\r\n!\r\n0\r\nx-trailer: 1\r\n\r\n";
+    let next = "GET /second HTTP/1.1\r\n\r\n";
+    stream.write_all([chunked, chunks, next].concat().as_bytes()).await.unwrap();
+    server.requests_reached(2).await;
+    let noted: Vec<_> = server.requests().into_iter().map(|request| (request.path, request.body)).collect();
+    assert_eq!(noted, [("/first".to_owned(), Bytes::from("0123456789!")), ("/second".to_owned(), Bytes::new())]);
+}
+
 /// What ends a connection, and what was sent before.
 #[tokio::test]
 async fn connections_end() {
@@ -117,12 +131,16 @@ async fn an_empty_script_closes() {
 /// A hanging reply lasts until the client gives up, and that is seen.
 #[tokio::test]
 async fn hanging_ends_with_the_client() {
-    let (server, client, url) = start([Reply::hang()]).await;
-    let waiting = tokio::spawn(async move { client.bare(Method::GET, &url).await });
+    let (server, ..) = start([Reply::hang(), Reply::close()]).await;
+    let mut hanging = TcpStream::connect(server.address()).await.unwrap();
+    hanging.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     server.requests_reached(1).await;
-    assert!(!waiting.is_finished());
-    waiting.abort();
+    assert_eq!(exchange(&server).await, "");
     server.ends_reached(1).await;
+    let mut both = tokio_test::task::spawn(server.ends_reached(2));
+    tokio_test::assert_pending!(both.poll(), "only the other one has ended");
+    drop(hanging);
+    both.await;
 }
 
 /// An endless body goes on until the client hangs up.
