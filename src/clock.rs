@@ -6,6 +6,7 @@
 use std::{
     fmt::Debug,
     future::Future,
+    panic::catch_unwind,
     pin::Pin,
     time::{Duration, Instant, SystemTime},
 };
@@ -38,7 +39,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Misconfigured` where this clock cannot sleep: tokio's outside a runtime.
+    /// `Misconfigured` where this clock cannot sleep: tokio's outside a runtime, or in one without a time driver.
     fn sleep(&self, duration: Duration) -> Result<Sleep, TokenError>;
 
     /// Runs a task in the background.
@@ -70,7 +71,7 @@ impl Moment {
     }
 }
 
-/// The default clock: tokio's timers and tasks, and its paused time in tests. The runtime needs its time driver.
+/// The default clock: tokio's timers and tasks, and its paused time in tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioClock;
 
@@ -84,7 +85,12 @@ impl Clock for TokioClock {
     }
 
     fn sleep(&self, duration: Duration) -> Result<Sleep, TokenError> {
-        runtime().map(|_| Box::pin(tokio::time::sleep(duration)) as Sleep)
+        runtime()?;
+        // A runtime that was built without its time driver shows by a panic alone.
+        let sleep = catch_unwind(|| tokio::time::sleep(duration)).map_err(|_panic| {
+            TokenError::new(ErrorKind::Misconfigured, "the tokio runtime has no time driver: build it with `enable_time`")
+        })?;
+        Ok(Box::pin(sleep))
     }
 
     fn spawn(&self, task: Task) -> Result<(), TokenError> {

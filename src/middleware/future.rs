@@ -252,9 +252,12 @@ impl Config {
         let limit = self.handle.clock().sleep(self.wait)?;
         tokio::select! {
             biased;
-            token = self.handle.wait_for(ask) => token,
-            () = limit => Err(TokenError::new(ErrorKind::Timeout, "no token came within the time that a request may wait")),
+            token = self.handle.wait_for(ask) => return token,
+            () = limit => {}
         }
+        // The wait may have been for a better token than one that is valid already.
+        let valid = if matches!(ask, Ask::Token { .. }) { self.handle.current() } else { None };
+        valid.ok_or_else(|| TokenError::new(ErrorKind::Timeout, "no token came within the time that a request may wait"))
     }
 }
 
@@ -265,7 +268,8 @@ async fn drain<R: Body>(body: R, clock: &dyn Clock) {
     let read = async {
         let mut room = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Buf::remaining);
+            // An empty frame counts too: a body that is always ready with one would never let the limit be looked at.
+            let length = frame.data_ref().map_or(0, Buf::remaining).max(1);
             match room.checked_sub(length) {
                 Some(left) => room = left,
                 None => return,

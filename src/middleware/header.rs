@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn token(generation: u64) -> AccessToken {
-        AccessToken::new("secret").unwrap().stamped(generation)
+        AccessToken::new("secret").unwrap().stamped(generation, None)
     }
 
     /// S3, S6: hidden in `Debug`, and never indexed by HPACK.

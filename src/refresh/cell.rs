@@ -30,16 +30,14 @@ impl Cell {
 
     /// The token, if it may be sent without asking.
     pub(crate) fn token(&self) -> Option<AccessToken> {
-        // The token that is read may be newer than the generation that was read, never older: see `publish`.
-        if self.generation() == 0 { None } else { self.token.load_full().map(AccessToken::from_inner) }
+        // The token first, then the switch: were it the other way round, a token that was published with the switch off could
+        // be taken through the switch of the one before it.
+        let token = self.token.load_full().map(AccessToken::from_inner)?;
+        (token.generation() == self.generation()).then_some(token)
     }
 
-    /// Publishes a token; `open` is its generation if requests may take it without asking.
+    /// Publishes a token; `open` is its generation if requests may take it without asking, else 0.
     pub(super) fn publish(&self, token: Option<AccessToken>, open: u64) {
-        if token.is_none() {
-            // Before the swap: who has seen the switch on would otherwise find nothing behind it.
-            self.set_open(0);
-        }
         self.token.store(token.map(AccessToken::into_inner));
         // After the swap: who sees the new generation must find the new token.
         self.set_open(open);
@@ -50,5 +48,38 @@ impl Cell {
         if self.open.0.load(Ordering::Relaxed) != open {
             self.open.0.store(open, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::AtomicBool,
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    /// H1: while tokens are swapped, a reader gets one that is open, and never one that was published with the switch off.
+    #[test]
+    fn a_reader_sees_open_tokens_only() {
+        let (cell, done) = (Cell::default(), AtomicBool::new(false));
+        let token = |generation| AccessToken::new("t").unwrap().stamped(generation, None);
+        let (open, closed) = (token(1), token(2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(300) {
+                    cell.publish(Some(open.clone()), 1);
+                    cell.publish(Some(closed.clone()), 0);
+                    cell.publish(None, 0);
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+            while !done.load(Ordering::SeqCst) {
+                assert!(cell.token().is_none_or(|token| token.generation() == 1));
+            }
+        });
     }
 }

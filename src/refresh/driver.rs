@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::shared::{Next, Seat};
+use super::shared::{Next, Seat, panicked};
 use crate::{
     error::{ErrorKind, TokenError},
     source::{BoxSource, FetchContext},
@@ -88,18 +88,24 @@ async fn attempt(seat: &mut Seat, cx: FetchContext) -> Result<AccessToken, Token
     }
 }
 
-/// Calls the source. A panic in it becomes an error, so that it neither kills the engine nor hangs its waiters.
+/// Calls the source. A panic in it becomes an error, so that it neither kills the engine nor hangs its waiters; the source is
+/// used again, and one that cannot stand that will say so by its next result.
 async fn fetch(source: &mut BoxSource, cx: FetchContext) -> Result<AccessToken, TokenError> {
-    // The source is used again after a panic; one that cannot stand that will say so by its next result.
-    let mut fetch = catch_unwind(AssertUnwindSafe(|| source.fetch(cx))).map_err(|_panic| panicked())?;
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx))) {
-        Ok(poll) => poll,
-        Err(_panic) => Poll::Ready(Err(panicked())),
+    let fetch = catch_unwind(AssertUnwindSafe(|| source.fetch(cx))).map_err(|_panic| panicked())?;
+    let mut fetch = Caught(Some(fetch));
+    poll_fn(|cx| match &mut fetch.0 {
+        Some(fetch) => catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(panicked()))),
+        None => Poll::Ready(Err(panicked())),
     })
     .await
 }
 
-/// The panic's payload is left out: it may hold anything.
-fn panicked() -> TokenError {
-    TokenError::new(ErrorKind::Panicked, "the token source panicked")
+/// A fetch whose `Drop` may panic without taking the driver with it.
+struct Caught<F>(Option<F>);
+
+impl<F> Drop for Caught<F> {
+    fn drop(&mut self) {
+        let fetch = self.0.take();
+        drop(catch_unwind(AssertUnwindSafe(|| drop(fetch))));
+    }
 }

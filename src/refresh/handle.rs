@@ -15,7 +15,7 @@ use crate::{
     token::AccessToken,
 };
 
-/// How long a caller waits for an attempt in flight while the token it has is still valid.
+/// How long a caller waits for an attempt in flight while the token it has is still valid, and how often `ready` looks.
 const MOMENT: Duration = Duration::from_secs(1);
 /// How often one wait starts over because the driver that it waited for went away.
 const RESTARTS: u32 = 3;
@@ -24,6 +24,10 @@ const RESTARTS: u32 = 3;
 ///
 /// The engine starts lazily, on first use, in a task on the runtime of whoever uses it. All clones share it, and the task ends
 /// with the last of them (a response that is still pending counts as one), after a fetch in flight has finished.
+///
+/// When that runtime is gone, the next use that needs a fetch starts a new task on its own. A runtime that lives on **must be
+/// polled**: on a current-thread runtime that nobody blocks on, nothing is renewed and nothing expires in time. A program of
+/// that kind runs the driver itself, from [`pair`](TokenHandleBuilder::pair).
 ///
 /// **Share a handle between layers**, do not build two from one vendor's credentials: two engines would renew the same grant
 /// side by side, which a server that rotates refresh tokens answers by revoking both.
@@ -107,10 +111,10 @@ impl TokenHandle {
                 match self.token().await {
                     Ok(_) => return Ok(()),
                     Err(error) if error.is_terminal() || error.kind() == ErrorKind::Closed => return Err(error),
+                    // Looked at again every moment: another source may bring a token long before this one is asked again.
                     Err(error) => {
-                        let retry_at = error.retry_at().and_then(|at| at.duration_since(clock.wall()).ok());
                         last = Some(error);
-                        clock.sleep(retry_at.unwrap_or_default().max(Duration::from_millis(1)))?.await;
+                        clock.sleep(MOMENT)?.await;
                     }
                 }
             }
@@ -120,7 +124,11 @@ impl TokenHandle {
             outcome = through => return outcome,
             () = deadline => {}
         }
-        Err(last.unwrap_or_else(|| TokenError::new(ErrorKind::Timeout, "no token came within the time given to `ready`")))
+        match (self.current(), last) {
+            (Some(_), _) => Ok(()),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(TokenError::new(ErrorKind::Timeout, "no token came within the time given to `ready`")),
+        }
     }
 
     /// Tells the engine that a server refused the token of `generation`, as the layer does on a 401.

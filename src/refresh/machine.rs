@@ -26,7 +26,7 @@ pub(super) struct Machine {
     attempt: Option<Attempt>,
     /// No attempt starts before this has passed.
     gate: Option<Gate>,
-    /// A fetch is asked for whatever the schedule says: after `reset` and `replace_source`.
+    /// A new token is asked for whatever the schedule says, until there is one: after `reset` and `replace_source`.
     forced: bool,
     /// No attempt starts any more: the handle was shut down, or nobody holds it.
     closing: bool,
@@ -35,6 +35,8 @@ pub(super) struct Machine {
     /// Tokens in a row that were rejected young, each in the place of a rejected one.
     strikes: u32,
     last_error: Option<TokenError>,
+    /// Errors that are no longer needed. They hold foreign values, which are dropped after the lock.
+    litter: Vec<TokenError>,
     /// The last generation that was given out.
     generation: u64,
     counts: Counts,
@@ -118,6 +120,7 @@ impl Machine {
             failures: 0,
             strikes: 0,
             last_error: None,
+            litter: Vec::new(),
             generation: 0,
             counts: Counts::default(),
         }
@@ -154,7 +157,7 @@ impl Machine {
         if self.pending(now) {
             return Reply::Wait;
         }
-        self.graceful(now).map_or_else(|| Reply::Failed(self.why_not(now)), Reply::Token)
+        self.fallback(now).map_or_else(|| Reply::Failed(self.why_not(now)), Reply::Token)
     }
 
     /// A server refused `generation`.
@@ -167,8 +170,7 @@ impl Machine {
         }
         current.rejected = true;
         self.counts.rejections += 1;
-        let young = current.age(now) < current.windows.youth();
-        if !young {
+        if current.outlived_youth(now) {
             self.strikes = 0;
         } else if current.replaced_rejected {
             // Two in a row refused at once: it is the endpoint, and a third token will hardly please it.
@@ -180,9 +182,9 @@ impl Machine {
 
     /// Forgets back-off and failures and asks for a fetch at once.
     pub(super) fn reset(&mut self) {
-        (self.failures, self.strikes, self.gate, self.last_error) = (0, 0, None, None);
-        // An attempt in flight is the fetch that is asked for, unless its result will be thrown away.
-        self.forced |= self.attempt.as_ref().is_none_or(|attempt| attempt.discard);
+        (self.failures, self.strikes, self.gate) = (0, 0, None);
+        self.note(None);
+        self.forced = true;
     }
 
     /// The source is another one from the next attempt on.
@@ -220,7 +222,6 @@ impl Machine {
     }
 
     fn start(&mut self, now: Moment) -> Step {
-        self.forced = false;
         self.counts.fetches += 1;
         self.attempt = Some(Attempt { started: now, discard: false });
         let own = self.current.as_ref().filter(|current| !current.estranged);
@@ -240,12 +241,13 @@ impl Machine {
     ) -> Option<Result<AccessToken, TokenError>> {
         let attempt = self.attempt.take()?;
         if attempt.discard {
+            self.litter.extend(result.err());
             return None;
         }
         let accepted = result.and_then(|token| self.accept(now, attempt.started, token));
         Some(accepted.or_else(|error| {
             let error = self.fail(now, error);
-            self.graceful(now).ok_or(error)
+            self.fallback(now).ok_or(error)
         }))
     }
 
@@ -253,28 +255,38 @@ impl Machine {
         let life = schedule::lifetime(&token, asked, now.wall, self.config.default_lifetime).map_err(|AlreadyExpired| {
             TokenError::new(ErrorKind::Transient, "the source gave a token that has expired already")
         })?;
+        let windows = Windows::new(life, token.refresh_hint(), asked.age(now), &mut self.rng);
         let previous = self.current.as_ref();
-        let same = previous.is_some_and(|current| current.token.expose_secret() == token.expose_secret());
-        if same && previous.is_some_and(|current| current.rejected) {
+        let same = previous.filter(|current| current.token.expose_secret() == token.expose_secret());
+        if same.is_some_and(|current| current.rejected) {
             return Err(TokenError::new(ErrorKind::Transient, "the source gave the rejected token again"));
         }
-        let replaced_rejected = previous.is_some_and(|current| if same { current.replaced_rejected } else { current.rejected });
-        if !same {
-            self.generation += 1;
+        let replaced_rejected = same.map_or(previous.is_some_and(|current| current.rejected), |same| same.replaced_rejected);
+        if previous.is_some_and(|current| !current.rejected && current.outlived_youth(now)) {
+            self.strikes = 0;
         }
-        let token = token.stamped(self.generation);
-        let windows = Windows::new(life, token.refresh_hint(), &mut self.rng);
-        self.current =
-            Some(Current { token: token.clone(), since: asked, windows, rejected: false, replaced_rejected, estranged: false });
-        (self.gate, self.last_error) = (None, None);
-        if life.is_some_and(|life| life.is_zero()) {
-            // A server that hands out expired tokens: whoever waits gets one, and the next is not asked for at once.
+        let generation = same.map_or(self.generation + 1, |same| same.token.generation());
+        let token = token.stamped(generation, windows.life.and_then(|life| asked.wall.checked_add(life)));
+        let living = previous.is_some_and(|current| !current.rejected && !current.expired(now));
+
+        self.generation = self.generation.max(generation);
+        self.gate = None;
+        self.note(None);
+        if windows.expired(asked.age(now)) {
+            // Whoever waits for it gets it, nobody else does, and the next one is not asked for at once.
             self.failures = self.failures.saturating_add(1);
             let delay = schedule::back_off(self.failures, &mut self.rng);
             self.close_gate(now, delay);
+            if living {
+                return Ok(token);
+            }
         } else {
             self.failures = 0;
         }
+        self.forced = false;
+        let since = asked;
+        self.current =
+            Some(Current { token: token.clone(), since, windows, rejected: false, replaced_rejected, estranged: false });
         Ok(token)
     }
 
@@ -283,8 +295,18 @@ impl Machine {
         self.failures = self.failures.saturating_add(1);
         let delay = schedule::delay(self.failures, error.is_terminal(), error.retry_hint(), &mut self.rng);
         self.close_gate(now, delay);
-        self.last_error = Some(error.clone());
+        self.note(Some(error.clone()));
         self.with_retry_at(now, error)
+    }
+
+    /// Remembers the last failure, or that there is none.
+    fn note(&mut self, error: Option<TokenError>) {
+        self.litter.extend(std::mem::replace(&mut self.last_error, error));
+    }
+
+    /// What is to be dropped after the lock.
+    pub(super) fn take_litter(&mut self) -> Vec<TokenError> {
+        std::mem::take(&mut self.litter)
     }
 
     /// The driver is gone, and the attempt with it.
@@ -318,7 +340,7 @@ impl Machine {
 
     /// Whether the attempt in flight has taken longer than it may.
     pub(super) fn overdue(&self, now: Moment) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| attempt.started.age(now) >= self.config.fetch_timeout)
+        self.attempt.as_ref().is_some_and(|attempt| attempt.running(now) >= self.config.fetch_timeout)
     }
 
     /// Whether a fetch should start now.
@@ -339,7 +361,7 @@ impl Machine {
             edges.into_iter().flatten().map(|edge| edge.saturating_sub(current.age(now)))
         });
         let gate = self.gate.as_ref().and_then(|gate| gate.remaining(now));
-        let timeout = self.attempt.as_ref().map(|attempt| self.config.fetch_timeout.saturating_sub(attempt.started.age(now)));
+        let timeout = self.attempt.as_ref().map(|attempt| self.config.fetch_timeout.saturating_sub(attempt.running(now)));
         current.chain(gate).chain(timeout).filter(|wait| !wait.is_zero()).min().map(|wait| wait.min(SLICE))
     }
 
@@ -369,12 +391,13 @@ impl Machine {
         self.attempt.is_some() || self.due(now)
     }
 
-    /// The expired token, if the grace option says that it may still be sent.
-    fn graceful(&self, now: Moment) -> Option<AccessToken> {
-        let current = self.current.as_ref()?;
+    /// What serves although an attempt has failed: a valid token, or an expired one if the grace option covers the failure.
+    fn fallback(&self, now: Moment) -> Option<AccessToken> {
+        let current = self.current.as_ref().filter(|current| !current.rejected)?;
         let passing = self.last_error.as_ref().is_some_and(|error| !error.is_terminal());
-        let until = current.windows.life?.saturating_add(self.config.grace);
-        (passing && !current.rejected && current.age(now) < until).then(|| current.token.clone())
+        let grace = if passing { self.config.grace } else { Duration::ZERO };
+        let until = current.windows.life.map(|life| life.saturating_add(grace));
+        until.is_none_or(|until| current.age(now) < until).then(|| current.token.clone())
     }
 
     /// The error for a caller who cannot have a token now and cannot wait for an attempt either.
@@ -416,8 +439,20 @@ impl Current {
         self.windows.expired(self.age(now))
     }
 
+    /// Whether it has served long enough for a rejection to be about the token rather than about the endpoint.
+    fn outlived_youth(&self, now: Moment) -> bool {
+        self.age(now) >= self.windows.youth()
+    }
+
     fn in_margin(&self, now: Moment) -> bool {
         self.windows.margin().is_some_and(|margin| self.age(now) >= margin)
+    }
+}
+
+impl Attempt {
+    /// By the monotonic clock alone: a wall clock that is set must not end a fetch.
+    fn running(&self, now: Moment) -> Duration {
+        now.mono.saturating_duration_since(self.started.mono)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::{clock::Moment, token::AccessToken};
 
 /// A lifetime beyond this counts as this: nobody's clock is worth trusting for longer, and it keeps sums from overflowing.
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+/// A lifetime below this counts as none: renewing such a token in time would be a busy loop.
+const SHORTEST_LIFE: Duration = Duration::from_millis(50);
 const LONGEST_LEAD: Duration = Duration::from_secs(3600);
 const LONGEST_MARGIN: Duration = Duration::from_secs(10);
 const LONGEST_FLOOR: Duration = Duration::from_secs(1);
@@ -27,15 +29,16 @@ pub(super) struct Windows {
 impl Windows {
     /// The refresh is due at a point drawn uniformly from `[L - lead, L - lead/2]`, lead = min(L/5, 1 h): a fleet that got its
     /// tokens together does not renew them together, and jitter only ever moves the point earlier. A server's own wish for an
-    /// earlier refresh takes the place of the window's end.
-    pub(super) fn new(life: Option<Duration>, hint: Option<Duration>, rng: &mut fastrand::Rng) -> Windows {
+    /// earlier refresh takes the place of the window's end. `arrived` is the token's age when it came.
+    pub(super) fn new(life: Option<Duration>, hint: Option<Duration>, arrived: Duration, rng: &mut fastrand::Rng) -> Windows {
+        let life = life.map(|life| if life < SHORTEST_LIFE { Duration::ZERO } else { life.min(LONGEST_LIFE) });
         let Some(span) = life.or(hint) else { return Windows { life, refresh: None } };
         let lead = (span / 5).min(LONGEST_LEAD);
         let latest = life.map_or(span, |life| life - lead / 2).min(hint.unwrap_or(Duration::MAX));
         let drawn = draw(latest.saturating_sub(lead / 2), latest, rng);
-        // The floor: a server that wishes for a refresh "now" makes no busy loop.
-        let floor = life.map_or(LONGEST_FLOOR, |life| (life / 2).min(LONGEST_FLOOR));
-        Windows { life, refresh: Some(drawn.max(floor)) }
+        // The floor, counted from the success: a server that wishes for a refresh "now" makes no busy loop.
+        let floor = arrived.saturating_add(life.map_or(LONGEST_FLOOR, |life| (life / 2).min(LONGEST_FLOOR)));
+        Windows { life, refresh: Some(drawn.max(floor).min(life.unwrap_or(Duration::MAX))) }
     }
 
     pub(super) fn expired(&self, age: Duration) -> bool {
@@ -70,7 +73,7 @@ pub(super) fn lifetime(
         (Some(relative), Some(absolute)) => Some(relative.min(absolute)),
         (relative, absolute) => relative.or(absolute),
     };
-    Ok(stated.or(default).map(|life| life.min(LONGEST_LIFE)))
+    Ok(stated.or(default))
 }
 
 /// The token came with an absolute expiry that has passed.
@@ -120,7 +123,7 @@ mod tests {
             let (mut low, mut high) = (Duration::MAX, Duration::ZERO);
             let mut rng = rng();
             for _ in 0..1000 {
-                let at = Windows::new(Some(life), None, &mut rng).refresh.unwrap();
+                let at = Windows::new(Some(life), None, Duration::ZERO, &mut rng).refresh.unwrap();
                 assert!((earliest..=latest).contains(&at), "{life:?}: {at:?}");
                 (low, high) = (low.min(at), high.max(at));
             }
@@ -132,27 +135,35 @@ mod tests {
     #[test]
     fn a_servers_wish_moves_the_refresh_earlier_only() {
         for (life, hint, latest) in [(3600, 1800, 1800), (3600, 7200, 3240), (3600, 3600, 3240)] {
-            let at = Windows::new(Some(life * S), Some(hint * S), &mut rng()).refresh.unwrap();
+            let at = Windows::new(Some(life * S), Some(hint * S), Duration::ZERO, &mut rng()).refresh.unwrap();
             assert!(at <= latest * S && at >= latest * S - life * S / 5, "{life} {hint}: {at:?}");
         }
-        assert!(Windows::new(None, Some(600 * S), &mut rng()).refresh.unwrap() <= 600 * S);
+        assert!(Windows::new(None, Some(600 * S), Duration::ZERO, &mut rng()).refresh.unwrap() <= 600 * S);
+    }
+
+    /// E8: counted from when the token came, however long the exchange took; but a token that has expired is always due.
+    #[test]
+    fn the_floor_counts_from_the_success() {
+        let at = Windows::new(Some(60 * S), Some(Duration::ZERO), 10 * S, &mut rng()).refresh.unwrap();
+        assert_eq!(at, 11 * S);
+        assert_eq!(Windows::new(Some(10 * S), None, 10 * S, &mut rng()).refresh, Some(10 * S));
     }
 
     /// E8: even a server that wishes for a refresh at once gets no busy loop.
     #[test]
     fn the_floor_holds() {
-        assert!(Windows::new(Some(3600 * S), Some(Duration::ZERO), &mut rng()).refresh.unwrap() >= S);
-        assert!(Windows::new(None, Some(Duration::ZERO), &mut rng()).refresh.unwrap() >= S);
-        assert!(Windows::new(Some(S / 10), None, &mut rng()).refresh.unwrap() >= S / 20);
+        assert!(Windows::new(Some(3600 * S), Some(Duration::ZERO), Duration::ZERO, &mut rng()).refresh.unwrap() >= S);
+        assert!(Windows::new(None, Some(Duration::ZERO), Duration::ZERO, &mut rng()).refresh.unwrap() >= S);
+        assert!(Windows::new(Some(S / 10), None, Duration::ZERO, &mut rng()).refresh.unwrap() >= S / 20);
     }
 
     #[test]
     fn margin_and_youth_scale_with_the_lifetime() {
         for (life, margin, youth) in [(S, S / 20, S / 4), (30 * S, S * 3 / 2, S * 15 / 2), (3600 * S, 10 * S, 10 * S)] {
-            let windows = Windows::new(Some(life), None, &mut rng());
+            let windows = Windows::new(Some(life), None, Duration::ZERO, &mut rng());
             assert_eq!((windows.margin(), windows.youth()), (Some(life - margin), youth), "{life:?}");
         }
-        assert_eq!(Windows::new(None, None, &mut rng()).youth(), 10 * S);
+        assert_eq!(Windows::new(None, None, Duration::ZERO, &mut rng()).youth(), 10 * S);
     }
 
     /// E10, E11: d = 1, 2, 4 … 60 s, each uniform in [d/2, d]; a server's wish is obeyed within an hour.
@@ -181,20 +192,25 @@ mod tests {
         assert_eq!(lifetime(&token.clone().expires_at(wall + 90 * S), asked, now, None), Ok(Some(90 * S)));
         assert_eq!(lifetime(&token.clone().expires_at(wall + 90 * S).expires_in(30 * S), asked, now, None), Ok(Some(30 * S)));
         assert_eq!(lifetime(&token.clone().expires_at(wall + 4 * S), asked, now, None), Err(AlreadyExpired));
-        assert_eq!(lifetime(&token.expires_in(Duration::MAX), asked, now, None), Ok(Some(LONGEST_LIFE)));
+        let forever = Windows::new(Some(Duration::MAX), None, Duration::ZERO, &mut rng());
+        assert_eq!(forever.life, Some(LONGEST_LIFE));
     }
 
     proptest! {
         /// E8, H8, X8: every lifetime and every wish is defined, and a token with a life is usable before its refresh is due.
         #[test]
-        fn every_lifetime_is_defined(life in prop::option::of(any::<u64>()), hint in prop::option::of(any::<u64>()), seed: u64) {
-            let life = life.map(|life| Duration::from_nanos(life).min(LONGEST_LIFE));
-            let hint = hint.map(Duration::from_secs);
-            let windows = Windows::new(life, hint, &mut fastrand::Rng::with_seed(seed));
+        fn every_lifetime_is_defined(
+            life in prop::option::of(any::<u64>()), millis: bool,
+            hint in prop::option::of(any::<u64>()), arrived: u64, seed: u64,
+        ) {
+            let life = life.map(if millis { Duration::from_millis } else { Duration::from_nanos });
+            let windows =
+                Windows::new(life, hint.map(Duration::from_secs), Duration::from_secs(arrived), &mut fastrand::Rng::with_seed(seed));
             prop_assert_eq!(windows.refresh.is_some(), life.is_some() || hint.is_some());
-            if let (Some(life), Some(refresh)) = (life, windows.refresh) {
+            if let (Some(given), Some(life), Some(refresh)) = (life, windows.life, windows.refresh) {
                 prop_assert!(refresh <= life);
-                prop_assert!(life.is_zero() || refresh >= life.min(LONGEST_FLOOR) / 2 || hint.is_some());
+                prop_assert!(life == given || given < SHORTEST_LIFE || given > LONGEST_LIFE);
+                prop_assert!(life.is_zero() || refresh >= life.min(LONGEST_FLOOR) / 2, "the floor");
                 prop_assert!(windows.margin().is_some_and(|margin| margin <= life));
             }
         }

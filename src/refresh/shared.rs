@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    error::TokenError,
+    error::{ErrorKind, TokenError},
     source::{BoxSource, FetchContext},
     token::AccessToken,
 };
@@ -99,7 +100,7 @@ impl Shared {
         };
         let driver = self.new_driver(&mut state, now);
         self.sync(&state, now);
-        drop(state);
+        unlock(state);
         // After the lock: a clock's `spawn` is foreign code, and a driver that it drops takes the lock.
         let started = driver.map_or(Ok(()), |driver| self.clock.spawn(Box::pin(driver)));
         match (answer, started) {
@@ -118,7 +119,14 @@ impl Shared {
     }
 
     pub(super) fn close(self: &Arc<Self>) {
-        self.event(|machine, _| machine.close());
+        let (mut state, now) = self.lock();
+        state.machine.close();
+        self.sync(&state, now);
+        // Nobody will settle an attempt that has not started: who waits for it asks again, and is told.
+        let waiters = if state.machine.in_flight() { None } else { state.waiters.take() };
+        unlock(state);
+        drop(waiters);
+        self.wake.notify_one();
     }
 
     pub(super) fn replace_source(self: &Arc<Self>, source: BoxSource, reject: bool) {
@@ -126,7 +134,7 @@ impl Shared {
         state.machine.replace_source(reject);
         let replaced = state.replacement.replace(source);
         self.publish(&state, now);
-        drop(state);
+        unlock(state);
         self.wake.notify_one();
         // After the lock: a source's `Drop` is foreign code.
         drop(replaced);
@@ -153,7 +161,7 @@ impl Shared {
         let (mut state, _) = self.lock();
         state.restartable = false;
         let source = std::mem::replace(&mut state.source, Source::WithDriver);
-        drop(state);
+        unlock(state);
         Driver::new(Seat { shared: Arc::clone(self), source: source.take() })
     }
 
@@ -161,7 +169,7 @@ impl Shared {
         let (mut state, now) = self.lock();
         event(&mut state.machine, now);
         self.sync(&state, now);
-        drop(state);
+        unlock(state);
         self.wake.notify_one();
     }
 
@@ -198,6 +206,13 @@ impl Shared {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state, Moment::now(&*self.clock))
     }
+}
+
+/// Unlocks, and only then drops what is no longer needed: an error of a user's may run foreign code that takes the lock.
+fn unlock(mut state: MutexGuard<'_, State>) {
+    let litter = state.machine.take_litter();
+    drop(state);
+    drop(litter);
 }
 
 impl State {
@@ -251,7 +266,7 @@ impl Seat {
             }
         };
         self.shared.sync(&state, now);
-        drop(state);
+        unlock(state);
         drop(retired);
         match step {
             Step::Fetch { reason, attempt, previous } => {
@@ -277,7 +292,7 @@ impl Shared {
         let outcome = state.machine.finish(now, result);
         self.publish(&state, now);
         let waiters = if outcome.is_some() { state.waiters.take() } else { None };
-        drop(state);
+        unlock(state);
         // After publishing: who is woken and asks again must find the token.
         if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
             waiters.send_replace(Some(outcome));
@@ -292,7 +307,13 @@ impl Shared {
 impl Drop for Seat {
     fn drop(&mut self) {
         let (mut state, now) = self.shared.lock();
-        state.machine.orphan();
+        let outcome = if thread::panicking() {
+            // Foreign code has panicked where it could not be caught: a failure, so that the back-off holds.
+            state.machine.finish(now, Err(panicked()))
+        } else {
+            state.machine.orphan();
+            None
+        };
         if !state.restartable {
             state.machine.close();
         }
@@ -300,9 +321,16 @@ impl Drop for Seat {
             state.source = Source::Here(source);
         }
         self.shared.sync(&state, now);
-        // Dropped unsent: who waits asks again, and thereby starts a new driver on its own runtime.
         let waiters = state.waiters.take();
-        drop(state);
-        drop(waiters);
+        unlock(state);
+        // Dropped unsent: who waits asks again, and thereby starts a new driver on its own runtime.
+        if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
+            waiters.send_replace(Some(outcome));
+        }
     }
+}
+
+/// The panic's payload is left out: it may hold anything.
+pub(super) fn panicked() -> TokenError {
+    TokenError::new(ErrorKind::Panicked, "the token source panicked")
 }

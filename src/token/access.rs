@@ -73,7 +73,8 @@ impl AccessToken {
 
     /// The lifetime, counted from just before the token was asked for.
     ///
-    /// Zero means "usable once": the callers who are waiting get it, and nobody after them. More than 366 days count as 366.
+    /// Zero, or less than 50 ms, means "usable once": the callers who are waiting get it, and nobody after them. More than
+    /// 366 days count as 366.
     #[must_use]
     pub fn expires_in(mut self, lifetime: Duration) -> AccessToken {
         Arc::make_mut(&mut self.0).expires_in = Some(lifetime);
@@ -132,8 +133,11 @@ impl AccessToken {
         self.0.refresh_in
     }
 
-    pub(crate) fn stamped(mut self, generation: u64) -> AccessToken {
-        Arc::make_mut(&mut self.0).generation = generation;
+    /// As the engine hands it out. The absolute expiry keeps a token that is passed on to another engine from living longer there.
+    pub(crate) fn stamped(mut self, generation: u64, expires_at: Option<SystemTime>) -> AccessToken {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.generation = generation;
+        inner.expires_at = expires_at;
         self
     }
 
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn stamping_a_shared_token_leaves_the_other_clone_alone() {
         let token = AccessToken::new("abc").unwrap();
-        let stamped = token.clone().stamped(7);
+        let stamped = token.clone().stamped(7, None);
         assert_eq!((token.generation(), stamped.generation()), (0, 7));
     }
 }

@@ -3,7 +3,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tower_service::Service;
 use zeroize::Zeroizing;
 
@@ -15,6 +15,10 @@ use crate::{
 
 /// The most that is read of a reply: 1 MiB.
 const BODY_LIMIT: usize = 1 << 20;
+
+/// What a frame counts for at least: a body that is always ready with an empty one would outlast every deadline, since the
+/// timer is not looked at while there is something to read.
+const SMALLEST_FRAME: usize = 64;
 
 /// How long one token call may take by default, headers and body together.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -149,24 +153,22 @@ async fn read(response: Response<UnsyncBoxBody<Bytes, BoxError>>) -> Result<Repl
     Ok(Reply::new(parts.status, parts.headers, body))
 }
 
-async fn read_body(body: UnsyncBoxBody<Bytes, BoxError>) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+async fn read_body(mut body: UnsyncBoxBody<Bytes, BoxError>) -> Result<Zeroizing<Vec<u8>>, TokenError> {
     if body.size_hint().lower() > BODY_LIMIT as u64 {
         return Err(too_big());
     }
-    let mut body = Limited::new(body, BODY_LIMIT);
-    let mut bytes = SecretBuffer::with_capacity(USUAL_BODY);
+    let (mut bytes, mut room) = (SecretBuffer::with_capacity(USUAL_BODY), BODY_LIMIT);
     while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => bytes.extend(frame.data_ref().map_or(&[], |data| data)),
-            Err(error) if error.is::<LengthLimitError>() => return Err(too_big()),
-            Err(error) => return Err(foreign::wrap("the reply to the token call broke off", error)),
-        }
+        let frame = frame.map_err(|error| foreign::wrap("the reply to the token call broke off", error))?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        room = room.checked_sub(data.len().max(SMALLEST_FRAME)).ok_or_else(too_big)?;
+        bytes.extend(data);
     }
     Ok(bytes.into_vec())
 }
 
 fn too_big() -> TokenError {
-    TokenError::new(ErrorKind::Transient, "the reply to the token call is larger than 1 MiB")
+    TokenError::new(ErrorKind::Transient, "the reply to the token call is larger than 1 MiB, or comes in too many pieces")
 }
 
 #[cfg(test)]
@@ -256,7 +258,7 @@ mod tests {
             let error = transport.send(request(), &clock()).await.unwrap_err();
             assert_eq!(
                 (error.kind(), error.to_string().as_str()),
-                (ErrorKind::Transient, "the reply to the token call is larger than 1 MiB")
+                (ErrorKind::Transient, "the reply to the token call is larger than 1 MiB, or comes in too many pieces")
             );
         }
     }

@@ -67,7 +67,8 @@ fn a_waiter_survives_the_runtime_that_ran_the_fetch() {
     while mint.fetches() == 0 {
         std::thread::yield_now();
     }
-    first.shutdown_background();
+    // Returns when its tasks are gone, so that it is not the dying runtime which finishes the fetch.
+    first.shutdown_timeout(60 * S);
     mint.hold(false);
     second.block_on(waiter).unwrap().unwrap();
     assert_eq!(mint.fetches(), 2, "the fetch that died with its runtime was made again");

@@ -376,6 +376,136 @@ fn grace_serves_an_expired_token_through_a_passing_failure_only() {
     assert!(bench.gets().is_none());
 }
 
+/// R2: a good month ends the back-off, not only the rejection of a token that was old.
+#[test]
+fn strikes_are_forgotten_when_a_generation_outlives_its_youth() {
+    let mut bench = Bench::fresh(Some(3600 * S));
+    for generation in 1..7 {
+        bench.rejected(generation);
+        bench.pass(60 * S).starts();
+        bench.succeeds(Some(3600 * S));
+    }
+    bench.pass(3300 * S).starts();
+    bench.succeeds(Some(3600 * S));
+    bench.rejected(8);
+    bench.starts();
+    bench.succeeds(Some(3600 * S));
+    bench.rejected(9);
+    bench.pass(S).starts();
+}
+
+/// L8: the new source is asked until it gives a token, however long the old one's would live.
+#[test]
+fn a_replacement_that_fails_is_asked_again() {
+    let mut bench = Bench::fresh(None);
+    bench.machine.replace_source(false);
+    bench.starts();
+    bench.fails().unwrap();
+    assert_eq!(bench.pass(S).starts(), (FetchReason::First, 2, None));
+    bench.machine.orphan();
+    bench.starts();
+    bench.succeeds(None);
+    assert!(bench.pass(3600 * S).idles());
+}
+
+/// The status says when the next attempt comes, and it comes then.
+#[test]
+fn a_failed_reset_is_tried_again_when_the_status_says_so() {
+    let mut bench = Bench::fresh(None);
+    bench.machine.reset();
+    bench.starts();
+    bench.fails().unwrap();
+    let next = bench.machine.status(bench.now).next_attempt.unwrap();
+    bench.pass(next).starts();
+}
+
+/// E3, E8: a successor without life is for who waited; the living token serves on.
+#[test]
+fn a_dead_successor_does_not_evict_a_living_token() {
+    let mut bench = Bench::fresh(Some(3600 * S));
+    bench.pass(3300 * S).starts();
+    assert_eq!(bench.succeeds(Some(Duration::ZERO)).generation(), 2);
+    assert_eq!((bench.gets(), bench.open()), (Some(1), 1));
+    assert!(bench.idles(), "and the next one is not asked for at once");
+    let Reply::Token(token) = bench.rejected(2) else { panic!("who was refused with it gets the living one") };
+    assert_eq!(token.generation(), 1);
+    bench.pass(S).starts();
+    assert_eq!(bench.succeeds(Some(3600 * S)).generation(), 3, "generations only grow");
+}
+
+/// E15: a generation that was superseded long ago rejects nothing.
+#[test]
+fn only_the_current_generation_can_be_rejected() {
+    let mut bench = Bench::fresh(None);
+    bench.rejected(1);
+    bench.starts();
+    bench.succeeds(None);
+    for generation in [0, 1, 3, u64::MAX] {
+        bench.machine.reject(bench.now, generation);
+        assert!(!bench.machine.status(bench.now).rejected, "{generation}");
+    }
+}
+
+/// E11: a short back-off does not cut a long `Retry-After` short.
+#[test]
+fn a_gate_that_is_shut_for_long_stays_shut() {
+    let mut bench = Bench::fresh(Some(3600 * S));
+    bench.rejected(1);
+    bench.starts();
+    bench.succeeds(Some(3600 * S));
+    bench.machine.reset();
+    bench.starts();
+    bench.finishes(Err(TokenError::transient("busy").retry_after(600 * S))).unwrap();
+    assert!(matches!(bench.rejected(2), Reply::Failed(_)), "a second young one: a strike of a second at most");
+    assert!(bench.pass(599 * S).idles());
+    bench.pass(S).starts();
+}
+
+#[test]
+fn reset_forgets_failures_strikes_and_the_error() {
+    let mut bench = Bench::fresh(Some(3600 * S));
+    for generation in 1..5 {
+        bench.rejected(generation);
+        bench.pass(60 * S).starts();
+        bench.succeeds(Some(3600 * S));
+    }
+    bench.machine.reset();
+    bench.starts();
+    bench.fails().unwrap();
+    bench.machine.reset();
+    assert_eq!(bench.machine.status(bench.now).last_error, None);
+    assert_eq!(bench.starts().1, 1, "the count of attempts begins anew");
+    bench.succeeds(Some(3600 * S));
+    let generation = bench.machine.published().unwrap().generation();
+    bench.rejected(generation);
+    bench.pass(S).starts();
+}
+
+/// The same secret again is still the token that took a rejected one's place.
+#[test]
+fn the_same_secret_keeps_what_it_replaced() {
+    let mut bench = Bench::fresh(Some(100 * S));
+    bench.rejected(1);
+    bench.starts();
+    bench.succeeds(Some(100 * S));
+    bench.machine.reset();
+    bench.starts();
+    bench.finishes(Ok(AccessToken::new("secret-2").unwrap().expires_in(100 * S))).unwrap();
+    assert!(matches!(bench.rejected(2), Reply::Failed(_)), "a second young one in a row");
+}
+
+/// Grace is for when there is nothing to wait for.
+#[test]
+fn grace_does_not_hide_an_attempt_in_flight() {
+    let mut bench = Bench::with(RefreshConfig::new().grace(60 * S));
+    bench.starts();
+    bench.succeeds(Some(100 * S));
+    bench.pass(100 * S).starts();
+    bench.fails().unwrap();
+    bench.pass(S).starts();
+    assert!(matches!(bench.ask(Ask::Token { replayable: true }), Reply::Wait));
+}
+
 /// What may happen to an engine.
 #[derive(Clone, Debug)]
 enum Event {
@@ -467,12 +597,17 @@ fn check(sequence: Vec<Event>) -> Result<(), TestCaseError> {
                 seen.in_flight = false;
                 prop_assert_eq!(outcome.is_none(), seen.discard, "a replaced source publishes nothing");
                 if let Some(Ok(token)) = outcome {
-                    let same = seen.valid.as_ref().is_some_and(|valid| valid.3 == secret);
-                    let expected = if same { seen.highest } else { seen.highest + 1 };
-                    prop_assert_eq!(token.generation(), expected);
-                    seen.highest = token.generation();
-                    seen.valid = Some((token.generation(), seen.asked.unwrap(), life, secret));
-                    seen.rejected = false;
+                    let same = seen.valid.as_ref().filter(|valid| valid.3 == secret);
+                    let expected = same.map_or(seen.highest + 1, |same| same.0);
+                    prop_assert_eq!(token.generation(), expected, "generations grow, and the same secret keeps its own");
+                    seen.highest = seen.highest.max(token.generation());
+                    let asked = seen.asked.unwrap();
+                    let life = life.map(|life| if life < S / 20 { Duration::ZERO } else { life });
+                    let dead = life.is_some_and(|life| asked.age(bench.now) >= life);
+                    if !dead || seen.rejected || seen.valid_at(bench.now).is_none() {
+                        seen.valid = Some((token.generation(), asked, life, secret));
+                        seen.rejected = false;
+                    }
                 }
             }
             Event::Fail { terminal, retry_after } if seen.in_flight => {
@@ -490,7 +625,7 @@ fn check(sequence: Vec<Event>) -> Result<(), TestCaseError> {
                 bench.machine.replace_source(reject);
                 seen.discard = true;
                 if reject {
-                    seen.valid = None;
+                    (seen.valid, seen.rejected) = (None, false);
                 }
             }
             Event::Close => bench.machine.close(),
@@ -504,7 +639,8 @@ fn check(sequence: Vec<Event>) -> Result<(), TestCaseError> {
         match bench.step() {
             Step::Fetch { previous, .. } => {
                 prop_assert!(!seen.in_flight, "one fetch at a time");
-                prop_assert!(previous.is_none_or(|token| token.generation() == seen.highest));
+                let current = seen.valid.as_ref().map(|valid| valid.0);
+                prop_assert!(previous.is_none_or(|token| Some(token.generation()) == current));
                 (seen.in_flight, seen.discard, seen.asked) = (true, false, Some(bench.now));
             }
             Step::Sleep(wait) => prop_assert!(!wait.is_zero() && wait <= SLICE, "it neither spins nor oversleeps"),
