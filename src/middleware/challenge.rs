@@ -432,7 +432,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_tchar(byte: u8) -> bool {
+pub(super) fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -38,7 +38,7 @@ const DRAIN_TIME: Duration = Duration::from_millis(100);
 #[non_exhaustive]
 pub struct NotReplayed;
 
-type Cold<T, E> = Pin<Box<dyn Future<Output = Result<T, AuthError<E>>> + Send>>;
+type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, AuthError<E>>> + Send>>;
 
 pin_project! {
     /// The future of an [`AuthService`](super::AuthService).
@@ -69,7 +69,7 @@ pin_project! {
         Watched { #[pin] future: S::Future, flight: Option<Flight<S, B>> },
         // Waits for a token or replays. It takes the place of the first future: that may hold a permit of a
         // `ConcurrencyLimit`, which the second one needs.
-        Cold { future: Cold<S::Response, S::Error> },
+        Detached { future: BoxFuture<S::Response, S::Error> },
         Failed { error: Option<TokenError> },
     }
 }
@@ -92,7 +92,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 
     pub(super) fn detached(future: impl Future<Output = Result<S::Response, AuthError<S::Error>>> + Send + 'static) -> Self {
-        ResponseFuture { state: State::Cold { future: Box::pin(future) } }
+        ResponseFuture { state: State::Detached { future: Box::pin(future) } }
     }
 
     pub(super) fn failed(error: TokenError) -> Self {
@@ -121,11 +121,11 @@ where
                         Landing::Done(response) => return Poll::Ready(Ok(response)),
                         Landing::Rejected(flight, kept, response) => {
                             let future = Box::pin(flight.replay(kept, response));
-                            this.state.set(State::Cold { future });
+                            this.state.set(State::Detached { future });
                         }
                     }
                 }
-                Projected::Cold { future } => return future.as_mut().poll(cx),
+                Projected::Detached { future } => return future.as_mut().poll(cx),
                 Projected::Failed { error } => {
                     let error = error.take().unwrap_or_else(|| TokenError::new(ErrorKind::Closed, "polled after completion"));
                     return Poll::Ready(Err(AuthError::Token(error)));

@@ -7,7 +7,7 @@ use http::{
     header::{AUTHORIZATION, Entry, HeaderName, HeaderValue},
 };
 
-use super::layer::CallerHeader;
+use super::{challenge::is_tchar, layer::CallerHeader};
 use crate::{
     error::{ErrorKind, TokenError},
     refresh::Cell,
@@ -79,8 +79,7 @@ impl HeaderStyle {
     ///
     /// `Misconfigured` unless the word is an RFC 9110 token: letters, digits and ``!#$%&'*+-.^_`|~``.
     pub fn with_word(name: HeaderName, word: &str) -> Result<HeaderStyle, TokenError> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if word.is_empty() || !word.bytes().all(is_token) {
+        if word.is_empty() || !word.bytes().all(is_tchar) {
             let text = "the word before the token has a character that no authentication scheme may have";
             return Err(TokenError::new(ErrorKind::Misconfigured, text));
         }
@@ -195,7 +194,7 @@ impl LocalHeader {
     }
 
     /// The same from what all clones share. Says whether this clone has just warmed up.
-    pub(super) fn fill(&mut self, header: &Header) -> bool {
+    pub(super) fn note(&mut self, header: &Header) -> bool {
         let again = self.seen == header.generation;
         self.seen = header.generation;
         if again && self.own.as_ref().is_none_or(|own| own.generation != header.generation) {
@@ -264,10 +263,10 @@ mod tests {
         let cell = Cell::default();
         assert!(local.get(&cell).is_none());
         let first = shared.get(&style, &token(1)).unwrap();
-        assert!(!local.fill(&first), "one request is no reason for a copy");
+        assert!(!local.note(&first), "one request is no reason for a copy");
         let second = shared.get(&style, &token(1)).unwrap();
         assert_eq!(first.value.as_bytes().as_ptr(), second.value.as_bytes().as_ptr());
-        assert!(local.fill(&second));
-        assert!(!local.fill(&shared.get(&style, &token(2)).unwrap()), "a new token starts over");
+        assert!(local.note(&second));
+        assert!(!local.note(&shared.get(&style, &token(2)).unwrap()), "a new token starts over");
     }
 }

@@ -80,7 +80,7 @@ impl<S: Clone, P> AuthService<S, P> {
     fn warm_up(&mut self, token: &AccessToken) -> Result<Header, TokenError> {
         let common = Arc::clone(&self.link.common);
         let header = common.header.get(&common.config.style, token)?;
-        if self.header.fill(&header) && !self.own_link {
+        if self.header.note(&header) && !self.own_link {
             self.link = Arc::new(Link { common, spare: Mutex::new(self.link.service()) });
             self.own_link = true;
         }
@@ -111,7 +111,7 @@ where
             Destination::Foreign => return ResponseFuture::bare(self.inner.call(request)),
             Destination::Unknown => {
                 let text = "the request's URI has no scheme and authority; say where it goes with `Origins::relative_as`";
-                return self.refuse(TokenError::new(ErrorKind::Misconfigured, text));
+                return self.fail(TokenError::new(ErrorKind::Misconfigured, text));
             }
         }
         let Some(header) = self.header.get(config.handle.cell()) else { return self.call_unprepared(request) };
@@ -122,7 +122,7 @@ where
                 self.launch(request, generation, kept)
             }
             Ok(false) => ResponseFuture::bare(self.inner.call(request)),
-            Err(error) => self.refuse(error),
+            Err(error) => self.fail(error),
         }
     }
 }
@@ -166,7 +166,7 @@ impl<S, P> AuthService<S, P> {
         });
         match generation {
             Ok(generation) => self.launch(request, generation, kept),
-            Err(error) => self.refuse(error),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -194,7 +194,7 @@ impl<S, P> AuthService<S, P> {
         ResponseFuture::watched(self.inner.call(request), flight)
     }
 
-    fn refuse<B>(&mut self, error: TokenError) -> ResponseFuture<S, B>
+    fn fail<B>(&mut self, error: TokenError) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>> + Clone,
     {

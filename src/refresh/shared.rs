@@ -270,7 +270,7 @@ impl Seat {
         drop(retired);
         match step {
             Step::Fetch { reason, attempt, previous } => {
-                Next::Fetch(FetchContext::engine(reason, attempt, previous, Arc::clone(&self.shared.clock)))
+                Next::Fetch(FetchContext::from_engine(reason, attempt, previous, Arc::clone(&self.shared.clock)))
             }
             Step::Sleep(duration) => Next::Sleep(duration),
             Step::Park => Next::Park,

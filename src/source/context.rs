@@ -29,10 +29,10 @@ pub enum FetchReason {
 impl FetchContext {
     /// A context for calling a source by hand, as its own tests do: first attempt, nothing before it, tokio's clock.
     pub fn new(reason: FetchReason) -> FetchContext {
-        FetchContext::engine(reason, 1, None, Arc::new(TokioClock))
+        FetchContext::from_engine(reason, 1, None, Arc::new(TokioClock))
     }
 
-    pub(crate) fn engine(
+    pub(crate) fn from_engine(
         reason: FetchReason,
         attempt: u32,
         previous: Option<AccessToken>,
