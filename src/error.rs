@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a token.
 //!
-//! [`TokenError`] is one word, cheap to clone and safe to log: neither its `Display` nor its `Debug` ever holds a token, a
+//! [`TokenError`] is one pointer, cheap to clone and safe to log: neither its `Display` nor its `Debug` ever holds a token, a
 //! secret, the query of a URL, a response body, or the text of the error that a [`TokenSource`](crate::TokenSource) wrapped.
 //! The wrapped error itself is kept and reached through [`source`](std::error::Error::source).
 
@@ -46,21 +46,22 @@ struct Inner {
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What a [`TokenError`] asks of whoever meets it.
+/// What kind of failure a [`TokenError`] is, and so what is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// It may go well next time. The engine backs off, 1 s at first and 60 s at most, and tries again.
+    /// It may go well next time. The engine backs off, for up to 1, 2, 4 … 60 s, or as long as
+    /// [`retry_after`](TokenError::retry_after) says, and tries again.
     Transient,
     /// Credentials or grant were refused: a person must act. The engine probes every 5 minutes.
     Refused,
     /// The program or its configuration is wrong: a person must act. The engine probes every 5 minutes.
     Misconfigured,
-    /// An attempt, or the wait for one, took longer than it may.
+    /// An attempt, or the wait for one, took longer than it may. The engine goes on as after `Transient`.
     Timeout,
-    /// The token source panicked. The engine lives on and tries again.
+    /// The token source panicked. The engine goes on as after `Transient`.
     Panicked,
-    /// The engine was shut down and its last token has expired.
+    /// The engine was shut down, and has no token that would do.
     Closed,
 }
 
@@ -80,7 +81,7 @@ impl TokenError {
         TokenError::wrap(ErrorKind::Misconfigured, "the token source is misconfigured", source.into())
     }
 
-    /// How long the server asks us to stay away. The engine waits at least that long, at most 1 h.
+    /// How long the server asks us to stay away. The engine waits at least that long; more than 1 h counts as 1 h.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> TokenError {
         Arc::make_mut(&mut self.0).retry_after = Some(delay);
@@ -94,7 +95,7 @@ impl TokenError {
         self
     }
 
-    /// What this failure asks of whoever meets it.
+    /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -106,7 +107,9 @@ impl TokenError {
         self.0.code.as_deref()
     }
 
-    /// When the engine will ask the source again, by the wall clock; `None` until the engine has taken note of the failure.
+    /// When the engine will ask the source again, by the wall clock.
+    ///
+    /// `None` before the engine has taken note of the failure, after a shutdown, and for a wait that ran out.
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry_at
     }
@@ -162,7 +165,7 @@ impl Error for TokenError {
 
 /// The error of a service under the layer: there was no token, or the service itself failed.
 ///
-/// The two variants are the whole story by design, so the enum is exhaustive.
+/// There will be no third variant, so the enum is exhaustive.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a call fails before or inside the wrapped service; there is no third place")]
 pub enum AuthError<E> {

@@ -5,7 +5,7 @@
 //! background, and when a server still answers 401, gets one new token and sends the request once more. Tokens come from a
 //! [`TokenSource`]: a vendor that this crate knows, a description of one that it does not, or a closure of yours.
 //!
-//! Each team writes this by hand, and most get some of it wrong: a failed refresh evicts a token that was still good, a late
+//! Written by hand, some of it easily goes wrong: a failed refresh evicts a token that was still good, a late
 //! 401 kills a fresh one, a redirect carries the token to a stranger, a dropped request takes the refresh down with it. Here
 //! one task owns the refresh, every token has a generation, and no token goes to an origin that was not listed.
 //!
@@ -58,7 +58,7 @@
 //! | `grant` | exchanges described as data, over any transport | yes |
 //! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
-//! | `testing` | emulators, a scripted server, a clock that is set by hand; implies `client` and `provider` | |
+//! | `testing` | emulators, a scripted server, a clock set by hand; implies `client` and `provider` | |
 //!
 //! Without any, the core remains: layers, engine, and sources of your own.
 

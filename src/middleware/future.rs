@@ -33,7 +33,7 @@ const DRAIN_TIME: Duration = Duration::from_millis(100);
 
 /// A mark in the extensions of a 401 that was handed back because its request's body was not kept.
 ///
-/// The token is being renewed all the same, so the caller may send the request again.
+/// Unless a [`TokenError`] lies beside it, a newer token is there or on its way, and the caller may send the request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotReplayed;

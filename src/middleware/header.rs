@@ -80,7 +80,7 @@ impl HeaderStyle {
     /// `Misconfigured` unless the word is an RFC 9110 token: letters, digits and ``!#$%&'*+-.^_`|~``.
     pub fn with_word(name: HeaderName, word: &str) -> Result<HeaderStyle, TokenError> {
         if word.is_empty() || !word.bytes().all(is_tchar) {
-            let text = "the word before the token has a character that no authentication scheme may have";
+            let text = "the word before the token is empty or has a character that no authentication scheme may have";
             return Err(TokenError::new(ErrorKind::Misconfigured, text));
         }
         Ok(HeaderStyle { name, prefix: format!("{word} ") })
@@ -193,7 +193,7 @@ impl LocalHeader {
         self.own.as_ref().filter(|own| own.generation == cell.generation()).cloned()
     }
 
-    /// The same from what all clones share. Says whether this clone has just warmed up.
+    /// Takes note of a header that was used, and copies it at its second use. Says whether it did.
     pub(super) fn note(&mut self, header: &Header) -> bool {
         let again = self.seen == header.generation;
         self.seen = header.generation;

@@ -142,7 +142,7 @@ impl<C, P> AuthLayer<C, P> {
         self
     }
 
-    /// Another header than the scheme's `Authorization`.
+    /// Another header, or another word before the token, than the scheme's `Authorization: Bearer` or `OAuth`.
     #[must_use]
     pub fn header(mut self, style: HeaderStyle) -> Self {
         self.config.style = style;
@@ -152,7 +152,8 @@ impl<C, P> AuthLayer<C, P> {
     /// Decides by status and headers whether a server has rejected the token, for servers that say so in a way of their own.
     ///
     /// The default, which this replaces as a whole: status 401, unless a challenge says that a new token would not help
-    /// (`invalid_request`, `insufficient_scope`, `insufficient_user_authentication`, `insufficient_claims`, a DPoP error).
+    /// (`invalid_request`, `insufficient_scope`, `insufficient_user_authentication`, `insufficient_claims`, a DPoP error). With a
+    /// predicate no [`Challenge`](super::Challenge) is put in the extensions.
     #[must_use]
     pub fn rejected_when(mut self, predicate: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static) -> Self {
         self.config.rejected_when = Some(Arc::new(predicate));
@@ -182,8 +183,8 @@ impl<C, P> AuthLayer<C, P> {
         self
     }
 
-    /// Puts a [`Generation`] in the extensions of each response, to be passed to
-    /// [`TokenHandle::reject`]: for protocols like gRPC that refuse a token inside a 200. Costs one allocation per response.
+    /// Puts a [`Generation`] in the extensions of each response to a request that carried the token, to be passed to
+    /// [`TokenHandle::reject`]: for protocols like gRPC that reject a token inside a 200. Costs one allocation per response.
     #[must_use]
     pub fn expose_generation(mut self, expose: bool) -> Self {
         self.config.expose_generation = expose;

@@ -26,8 +26,8 @@ use crate::{
 
 /// A service under an [`AuthLayer`](super::AuthLayer).
 ///
-/// A clone that is called more than once keeps a copy of the current header to itself, and of a token that was replaced until
-/// its next call.
+/// From its second call with a token on, a clone keeps a copy of that token's header to itself, until its second call with a
+/// newer one.
 pub struct AuthService<S, P = Known> {
     inner: S,
     link: Arc<Link<S>>,

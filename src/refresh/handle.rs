@@ -70,7 +70,10 @@ impl TokenHandle {
         TokenHandleBuilder { source: boxed(source), config: RefreshConfig::new(), clock: Arc::new(TokioClock) }
     }
 
-    /// The current token, waiting for the first one if there is none.
+    /// The current token; without a valid one, that of the attempt in flight or due.
+    ///
+    /// In the last min(10 s, L/20) of a lifetime L it waits up to 1 s for an attempt in flight, then returns the current token.
+    /// Otherwise only the fetch timeout bounds the wait.
     ///
     /// # Errors
     ///
@@ -131,7 +134,7 @@ impl TokenHandle {
         }
     }
 
-    /// Tells the engine that a server refused the token of `generation`, as the layer does on a 401.
+    /// Tells the engine that a server rejected the token of `generation`, as the layer does on a 401.
     ///
     /// Only the current generation can be rejected, once; anything else changes nothing. The rejected token goes on serving
     /// until its successor is there.
@@ -164,7 +167,8 @@ impl TokenHandle {
     ///
     /// # Errors
     ///
-    /// `Timeout` if the fetch in flight has not finished by then. It still runs to its end, or to the fetch timeout.
+    /// `Timeout` if the fetch in flight has not finished by then; it still runs to its end, or to the fetch timeout.
+    /// `Misconfigured` where the clock cannot sleep.
     ///
     /// # Cancel safety
     ///
@@ -237,6 +241,7 @@ impl<S: TokenSource> From<S> for TokenHandle {
 }
 
 /// Builds a [`TokenHandle`].
+#[must_use = "there is no engine before `build` or `pair`"]
 pub struct TokenHandleBuilder {
     source: BoxSource,
     config: RefreshConfig,
@@ -245,14 +250,12 @@ pub struct TokenHandleBuilder {
 
 impl TokenHandleBuilder {
     /// How the engine treats its source and its token.
-    #[must_use]
     pub fn config(mut self, config: RefreshConfig) -> Self {
         self.config = config;
         self
     }
 
     /// Where time, sleep and spawn come from: [`TokioClock`] by default.
-    #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

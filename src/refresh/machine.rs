@@ -48,7 +48,7 @@ struct Current {
     /// Just before it was asked for: its age counts from here.
     since: Moment,
     windows: Windows,
-    /// A server refused it. It keeps serving others until its successor is published.
+    /// A server rejected it. It keeps serving others until its successor is published.
     rejected: bool,
     /// It took the place of a rejected one.
     replaced_rejected: bool,
@@ -79,10 +79,10 @@ pub(super) struct Counts {
 pub(crate) enum Ask {
     /// A token to send.
     Token {
-        /// Whether a request that is refused with it can be sent again.
+        /// Whether the request can be sent again if the token is rejected.
         replayable: bool,
     },
-    /// A token newer than this generation, which a server has refused.
+    /// A token newer than this generation, which a server has rejected.
     NewerThan(u64),
 }
 
@@ -160,7 +160,7 @@ impl Machine {
         self.fallback(now).map_or_else(|| Reply::Failed(self.why_not(now)), Reply::Token)
     }
 
-    /// A server refused `generation`.
+    /// A server rejected `generation`.
     ///
     /// Only the current generation can be rejected: a late 401 must not hurt the successor.
     pub(super) fn reject(&mut self, now: Moment, generation: u64) {
@@ -173,7 +173,7 @@ impl Machine {
         if current.outlived_youth(now) {
             self.strikes = 0;
         } else if current.replaced_rejected {
-            // Two in a row refused at once: it is the endpoint, and a third token will hardly please it.
+            // Two in a row rejected at once: it is the endpoint, and a third token will hardly please it.
             self.strikes += 1;
             let delay = schedule::back_off(self.strikes, &mut self.rng);
             self.close_gate(now, delay);
@@ -408,7 +408,7 @@ impl Machine {
         let error = match &self.last_error {
             Some(error) => error.clone(),
             None if self.strikes > 0 => {
-                TokenError::new(ErrorKind::Transient, "the server refuses each new token; the next one is not asked for yet")
+                TokenError::new(ErrorKind::Transient, "the server rejects each new token; the next one is not asked for yet")
             }
             None => {
                 TokenError::new(ErrorKind::Transient, "the source gave a token without life; the next one is not asked for yet")

@@ -16,29 +16,30 @@ pub struct Status {
     pub(super) counts: Counts,
 }
 
-/// What an engine is about.
+/// What an engine is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefreshState {
-    /// There is no valid token, and none has been asked for.
+    /// There is no valid token, and no fetch is in flight.
     Empty,
-    /// A valid token serves, and nothing is due.
+    /// A valid token serves, and no fetch is in flight.
     Fresh,
     /// A fetch is in flight. A token may be serving meanwhile.
     Fetching,
-    /// The last attempt failed, or each new token is rejected. A token may be serving meanwhile.
+    /// No fetch starts for a while: the last one failed, or new tokens are rejected or expired at once. A token may be serving
+    /// meanwhile.
     BackingOff,
     /// Shut down: no fetch starts any more.
     Closed,
 }
 
 impl Status {
-    /// What the engine is about.
+    /// What the engine is doing.
     pub fn state(&self) -> RefreshState {
         self.state
     }
 
-    /// The generation of the latest token, 0 before the first.
+    /// The generation of the latest token, 0 if there is none.
     pub fn generation(&self) -> u64 {
         self.generation
     }

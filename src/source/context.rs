@@ -20,9 +20,9 @@ pub struct FetchContext {
 pub enum FetchReason {
     /// There is none yet, or the last one was given up with the source that it came from.
     First,
-    /// The current one has expired, or will soon.
+    /// The current one has expired or will soon, or [`reset`](crate::TokenHandle::reset) was called.
     Expiring,
-    /// A server refused the current one before its time.
+    /// A server rejected the current one.
     Rejected,
 }
 
@@ -46,7 +46,7 @@ impl FetchContext {
         self.reason
     }
 
-    /// 1 for the first attempt since the last success, and one more after each failure.
+    /// 1 at first, after a success and after a [`reset`](crate::TokenHandle::reset); one more after each failure.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -6,7 +6,7 @@ use crate::{
 
 /// A token that never changes: one that a person made in a vendor's console.
 ///
-/// A server that refuses it gets it again with the next request: there is no other. Each such 401 is handed back with a
+/// A server that rejects it gets it again with the next request: there is no other. Each such 401 is handed back with a
 /// `Refused` beside it, in the response's extensions.
 ///
 /// It is the only source here that is `Clone`: two engines over one static token do each other no harm.
@@ -44,7 +44,7 @@ impl From<AccessToken> for StaticToken {
 impl TokenSource for StaticToken {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
         match cx.reason() {
-            FetchReason::Rejected => Err(TokenError::new(ErrorKind::Refused, "a server refused the static token")),
+            FetchReason::Rejected => Err(TokenError::new(ErrorKind::Refused, "a server rejected the static token")),
             FetchReason::First | FetchReason::Expiring => Ok(self.0.clone()),
         }
     }

@@ -17,7 +17,8 @@ use crate::{error::TokenError, token::AccessToken};
 /// # Errors
 ///
 /// The kind decides what the engine does next: [`TokenError::transient`] backs off and tries again,
-/// [`TokenError::refused`] and [`TokenError::misconfigured`] wait for a person. A panic is caught and tried again later.
+/// [`TokenError::refused`] and [`TokenError::misconfigured`] wait for a person, with a probe every 5 minutes. A panic is caught
+/// and treated as transient.
 ///
 /// # Examples
 ///

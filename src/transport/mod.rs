@@ -29,7 +29,7 @@ mod client;
 mod foreign;
 mod reply;
 mod secret_buffer;
-#[expect(clippy::module_inception, reason = "the room is named after its one public type, and the file too")]
+#[expect(clippy::module_inception, reason = "the room is named after its main type, and the file too")]
 mod transport;
 #[cfg(feature = "grant")]
 mod url;
