@@ -156,19 +156,19 @@ async fn g5_a_giant_or_endless_body_is_given_up() {
     }
 }
 
-/// E9, G5: the deadline ends a call whose headers never come, and one whose body never ends.
+/// E9, G5: the timeout ends a call whose headers never come, and one whose body never ends.
 #[tokio::test]
-async fn e9_a_hanging_server_meets_the_deadline() {
+async fn e9_a_hanging_server_meets_the_timeout() {
     for head in ["", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
-        let client = Transport::client().unwrap().deadline(Duration::from_millis(300));
+        let client = Transport::client().unwrap().timeout(Duration::from_millis(300));
         let mut source = TokenEndpoint::post(url).secret("key", "key").source(client, [("key", SECRET)]).unwrap();
         let hang = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             request(&mut stream).await;
             stream.write_all(head.as_bytes()).await.unwrap();
-            // Until the client gives up: the deadline closes the connection.
+            // Until the client gives up: the timeout closes the connection.
             stream.read(&mut [0]).await.unwrap_or(0)
         });
         let start = Instant::now();

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// As often in a row as an unreadable refusal must come to be believed.
-const BELIEVED: u32 = 3;
+const UNREADABLE_LIMIT: u32 = 3;
 
 /// What a reply comes to.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) fn judge(endpoint: &TokenEndpoint, secrets: &Secrets, reply: &Reply, 
     let doubtful = described.is_none() && document.is_none() && status.is_client_error() && class != ErrorClass::Transient;
     let unreadable = if doubtful { unreadable.saturating_add(1) } else { 0 };
     let kind = match class {
-        _ if doubtful && unreadable < BELIEVED => ErrorKind::Transient,
+        _ if doubtful && unreadable < UNREADABLE_LIMIT => ErrorKind::Transient,
         _ if doubtful => ErrorKind::Refused,
         ErrorClass::Transient => ErrorKind::Transient,
         ErrorClass::Refused => ErrorKind::Refused,

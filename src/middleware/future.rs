@@ -127,7 +127,9 @@ where
                 }
                 Projected::Detached { future } => return future.as_mut().poll(cx),
                 Projected::Failed { error } => {
-                    let error = error.take().unwrap_or_else(|| TokenError::new(ErrorKind::Closed, "polled after completion"));
+                    let error = error.take().unwrap_or_else(|| {
+                        TokenError::new(ErrorKind::Misconfigured, "the future of a response was polled after its end")
+                    });
                     return Poll::Ready(Err(AuthError::Token(error)));
                 }
             }
@@ -232,19 +234,17 @@ where
 }
 
 impl Config {
-    /// Whether a server has rejected the token. A challenge that no new token would meet is put in the extensions.
+    /// Whether a server has rejected the token. If not, a challenge that no new token would meet is put in the extensions.
     fn rejects<R>(&self, response: &mut Response<R>) -> bool {
-        if let Some(predicate) = &self.rejected_when {
-            return predicate(response.status(), response.headers());
+        let verdict = challenge::verdict(self.scheme, response.status(), response.headers());
+        let rejected = match &self.rejected_when {
+            Some(predicate) => predicate(response.status(), response.headers()),
+            None => verdict == Verdict::Rejected,
+        };
+        if let (false, Verdict::Challenged(challenge)) = (rejected, verdict) {
+            response.extensions_mut().insert(challenge);
         }
-        match challenge::verdict(self.scheme, response.status(), response.headers()) {
-            Verdict::Accepted => false,
-            Verdict::Rejected => true,
-            Verdict::Challenged(challenge) => {
-                response.extensions_mut().insert(challenge);
-                false
-            }
-        }
+        rejected
     }
 
     /// A token, waited for within the layer's bound.

@@ -19,7 +19,7 @@ pub type OAuthHeaderLayer<P = Known> = AuthLayer<OAuth, P>;
 
 /// A [`Layer`] that authenticates each request to an allowed origin and answers one 401 with a new token.
 ///
-/// Named [`BearerAuthLayer`] and [`OAuthHeaderLayer`] by scheme; `P` is the [replay policy](super::ReplayPolicy).
+/// Named [`BearerAuthLayer`] and [`OAuthHeaderLayer`] by scheme, which is `C`; `P` is the [replay policy](super::ReplayPolicy).
 ///
 /// The wrapped service needs `Clone + Send + 'static`. Its response is passed on unchanged, its error becomes
 /// [`AuthError::Service`](crate::AuthError::Service).
@@ -152,8 +152,9 @@ impl<C, P> AuthLayer<C, P> {
     /// Decides by status and headers whether a server has rejected the token, for servers that say so in a way of their own.
     ///
     /// The default, which this replaces as a whole: status 401, unless a challenge says that a new token would not help
-    /// (`invalid_request`, `insufficient_scope`, `insufficient_user_authentication`, `insufficient_claims`, a DPoP error). With a
-    /// predicate no [`Challenge`](super::Challenge) is put in the extensions.
+    /// (`invalid_request`, `insufficient_scope`, `insufficient_user_authentication`, `insufficient_claims`, a DPoP error).
+    /// A step-up or scope [`Challenge`](super::Challenge) is put in the extensions either way, unless the predicate calls the
+    /// response a rejection.
     #[must_use]
     pub fn rejected_when(mut self, predicate: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static) -> Self {
         self.config.rejected_when = Some(Arc::new(predicate));

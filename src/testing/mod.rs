@@ -57,5 +57,5 @@ mod yonne;
 pub use crate::clock::ManualClock;
 pub use error_shape::ErrorShape;
 pub use gate::Hold;
-pub use scripted::{Reply, ScriptedRequest, ScriptedServer};
+pub use scripted::{ScriptedReply, ScriptedRequest, ScriptedServer};
 pub use yonne::{YonneCall, YonneCode, YonneEmulator};

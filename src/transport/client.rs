@@ -11,7 +11,7 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::error::{ErrorKind, TokenError};
 
-/// How long connecting may take, all addresses of a host together: below the deadline, so that the error says which part hung.
+/// How long connecting may take, all addresses of a host together: below the timeout, so that the error says which part hung.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The client for token calls.

@@ -1,6 +1,6 @@
 //! Errors of other people's services, before they may become the source of one of ours.
 
-use std::{error::Error, fmt, iter::successors};
+use std::{error::Error, fmt, io, iter::successors};
 
 use crate::error::{BoxError, ErrorKind, TokenError};
 
@@ -9,12 +9,20 @@ use crate::error::{BoxError, ErrorKind, TokenError};
 /// It is kept as it is, unless it or one of its causes shows a URL: a URL may hold a secret in its query or user info, and
 /// whoever logs the chain of sources would print it. Such an error is replaced by its own text with those parts cut out.
 /// A [`TokenError`] is passed on.
+///
+/// The message names the kind of an I/O error at the bottom, as `connection refused`: the error itself is not shown.
 pub(super) fn wrap(message: &'static str, error: BoxError) -> TokenError {
-    match error.downcast::<TokenError>() {
-        Ok(own) => *own,
-        Err(error) if shows_url(&*error) => TokenError::wrap(ErrorKind::Transient, message, Scrubbed::boxed(&*error)),
-        Err(error) => TokenError::wrap(ErrorKind::Transient, message, error),
-    }
+    let error = match error.downcast::<TokenError>() {
+        Ok(own) => return *own,
+        Err(error) => error,
+    };
+    let io = chain(&*error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
+    let message = match io.map(io::Error::kind) {
+        None | Some(io::ErrorKind::Other) => message.to_owned(),
+        Some(kind) => format!("{message}: {kind}"),
+    };
+    let source = if shows_url(&*error) { Scrubbed::boxed(&*error) } else { error };
+    TokenError::wrap(ErrorKind::Transient, message, source)
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -70,8 +78,6 @@ pub(crate) fn scrub(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     /// S5: no query and no user info survives, and the rest does.

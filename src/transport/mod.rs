@@ -1,7 +1,7 @@
 //! How do token calls travel? Over a [`Transport`]: any HTTP service of yours, or the client that comes with the crate.
 //!
 //! A token call carries a secret there and a token back, so one place sets its limits, whatever service is underneath: one
-//! deadline over headers *and* body (15 s), at most 1 MiB of body as the service hands it up (so after decompression), and no
+//! timeout over headers *and* body (15 s), at most 1 MiB of body as the service hands it up (so after decompression), and no
 //! redirect ever followed by the client of this crate, since a 307 would carry the secret to wherever the server points.
 //!
 //! # Examples
@@ -19,7 +19,7 @@
 //! let service = tower::service_fn(|_request: Request<Full<Bytes>>| async {
 //!     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from_static(b"{}"))))
 //! });
-//! let transport = Transport::new(service).deadline(Duration::from_secs(5));
+//! let transport = Transport::new(service).timeout(Duration::from_secs(5));
 //! # drop(transport);
 //! ```
 

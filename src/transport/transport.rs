@@ -16,26 +16,26 @@ use crate::{
 /// The most that is read of a reply: 1 MiB.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// What a frame counts for at least: a body that is always ready with an empty one would outlast every deadline, since the
+/// What a frame counts for at least: a body that is always ready with an empty one would outlast every timeout, since the
 /// timer is not looked at while there is something to read.
 const SMALLEST_FRAME: usize = 64;
 
 /// How long one token call may take by default, headers and body together.
-const DEADLINE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Room for most replies, so that they are read without growing.
 const USUAL_BODY: usize = 4096;
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tower-token/", env!("CARGO_PKG_VERSION")));
 
-/// Carries token calls: an HTTP service whose type is forgotten, and a deadline.
+/// Carries token calls: an HTTP service whose type is forgotten, and a timeout.
 ///
 /// # Defaults
 ///
-/// A deadline of 15 s for a whole call: below the engine's fetch timeout of 30 s, so that the engine sees the true error.
+/// A timeout of 15 s for a whole call: below the engine's fetch timeout of 30 s, so that the engine sees the true error.
 pub struct Transport {
     carrier: Box<dyn Carrier>,
-    deadline: Duration,
+    timeout: Duration,
 }
 
 impl Transport {
@@ -54,10 +54,13 @@ impl Transport {
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Transport { carrier: Box::new(service), deadline: DEADLINE }
+        Transport { carrier: Box::new(service), timeout: TIMEOUT }
     }
 
     /// The client of this crate: HTTP/1.1 and HTTP/2, TLS by rustls with aws-lc-rs and the platform's root certificates.
+    ///
+    /// In a program that uses rustls with ring as well, rustls can no longer choose a provider for the program's own
+    /// connections by itself: call `CryptoProvider::install_default` first. This client names its own.
     ///
     /// It follows no redirect, keeps no idle connection, asks for no compression, and reads no proxy from the environment: for
     /// one of these, pass a client of your own to [`new`](Self::new). It needs tokio when it is called, not to be made;
@@ -73,8 +76,8 @@ impl Transport {
 
     /// How long one call may take, from asking the service whether it is ready to the last byte of the body.
     #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Transport {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Transport {
+        self.timeout = timeout;
         self
     }
 
@@ -85,7 +88,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// `Timeout` when the deadline passes, `Transient` when the service fails, the body breaks off or exceeds 1 MiB, and
+    /// `Timeout` when the timeout passes, `Transient` when the service fails, the body breaks off or exceeds 1 MiB, and
     /// `Misconfigured` where the clock cannot sleep (tokio's outside a runtime).
     ///
     /// # Cancel safety
@@ -99,7 +102,7 @@ impl Transport {
     ) -> impl Future<Output = Result<Reply, TokenError>> + Send + 'static + use<> {
         // Some gateways answer 403 to a client without a name.
         request.headers_mut().entry(header::USER_AGENT).or_insert(USER_AGENT);
-        let sleep = clock.sleep(self.deadline);
+        let sleep = clock.sleep(self.timeout);
         let exchange = self.carrier.carry(request);
         async move {
             let sleep = sleep?;
@@ -111,7 +114,7 @@ impl Transport {
             tokio::select! {
                 biased;
                 reply = whole => reply,
-                () = sleep => Err(TokenError::new(ErrorKind::Timeout, "the token call took longer than its deadline")),
+                () = sleep => Err(TokenError::new(ErrorKind::Timeout, "the token call took longer than its timeout")),
             }
         }
     }
@@ -133,13 +136,13 @@ where
 
 impl Clone for Transport {
     fn clone(&self) -> Transport {
-        Transport { carrier: self.carrier.boxed_clone(), deadline: self.deadline }
+        Transport { carrier: self.carrier.boxed_clone(), timeout: self.timeout }
     }
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Transport").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -210,9 +213,9 @@ mod tests {
         }))
     }
 
-    /// E9, G5: one deadline covers the wait for readiness, the headers, and a body that trickles.
+    /// E9, G5: one timeout covers the wait for readiness, the headers, and a body that trickles.
     #[tokio::test(start_paused = true)]
-    async fn the_deadline_covers_the_whole_call() {
+    async fn the_timeout_covers_the_whole_call() {
         let trickle = || {
             StreamBody::new(stream::repeat(()).then(|()| async {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -232,15 +235,15 @@ mod tests {
             let start = tokio::time::Instant::now();
             let error = transport.send(request(), &clock()).await.expect_err(name);
             assert_eq!(error.kind(), ErrorKind::Timeout, "{name}");
-            assert_eq!(start.elapsed(), DEADLINE, "{name}");
+            assert_eq!(start.elapsed(), TIMEOUT, "{name}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_deadline_can_be_set() {
+    async fn the_timeout_can_be_set() {
         let silent = service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
         let start = tokio::time::Instant::now();
-        let error = Transport::new(silent).deadline(Duration::from_secs(3)).send(request(), &clock()).await.unwrap_err();
+        let error = Transport::new(silent).timeout(Duration::from_secs(3)).send(request(), &clock()).await.unwrap_err();
         assert_eq!((error.kind(), start.elapsed()), (ErrorKind::Timeout, Duration::from_secs(3)));
     }
 

@@ -358,14 +358,14 @@ async fn a_wall_clock_that_is_set_does_not_end_a_fetch() {
 
 /// G5: a token call is bounded, whatever the body.
 #[tokio::test]
-async fn the_deadline_of_a_token_call_holds_for_a_body_of_empty_frames() {
+async fn the_timeout_of_a_token_call_holds_for_a_body_of_empty_frames() {
     let polled = Arc::new(AtomicUsize::new(0));
     let counted = polled.clone();
     let service = service_fn(move |_: Request<http_body_util::Full<Bytes>>| {
         let response = Response::new(Empties { left: 3_000_000, polled: counted.clone() });
         async move { Ok::<_, Infallible>(response) }
     });
-    let transport = tower_token::transport::Transport::new(service).deadline(S / 10);
+    let transport = tower_token::transport::Transport::new(service).timeout(S / 10);
     let clock: Arc<dyn tower_token::clock::Clock> = Arc::new(tower_token::clock::TokioClock);
     let start = std::time::Instant::now();
     let outcome = transport.send(Request::new(Default::default()), &clock).await;

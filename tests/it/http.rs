@@ -16,7 +16,7 @@ use tower_token::{
     AuthError, BearerAuthLayer, ErrorKind, Origins, TokenError, TokenHandle,
     middleware::NotReplayed,
     provider::yonne::{ErrorCode, Yonne},
-    testing::{ManualClock, Reply, ScriptedServer, YonneCall, YonneCode, YonneEmulator},
+    testing::{ManualClock, ScriptedReply, ScriptedServer, YonneCall, YonneCode, YonneEmulator},
 };
 
 const S: Duration = Duration::from_secs(1);
@@ -190,10 +190,11 @@ async fn a_replay_uses_the_connection_of_its_401_again() {
 #[tokio::test]
 async fn a_redirect_to_a_foreign_origin_gets_no_token() {
     let (yonne, handle) = yonne().await;
-    let foreign = ScriptedServer::start([Reply::json(401, "{}")]).await.unwrap();
-    let home = ScriptedServer::start([Reply::new(307, "").header("location", format!("{}/elsewhere", foreign.base_url()))])
-        .await
-        .unwrap();
+    let foreign = ScriptedServer::start([ScriptedReply::json(401, "{}")]).await.unwrap();
+    let home =
+        ScriptedServer::start([ScriptedReply::new(307, "").header("location", format!("{}/elsewhere", foreign.base_url()))])
+            .await
+            .unwrap();
     let origins = home.base_url().parse::<Origins>().unwrap();
     let client =
         FollowRedirectLayer::new().layer(BearerAuthLayer::new(origins, handle.clone()).layer(hyper::<Full<Bytes>>(false)));
@@ -306,15 +307,15 @@ async fn bad_replies_are_typed_errors() {
     let html = "<html><body>canary login</body></html>";
     let huge = format!(r#"{{"token":"{}"}}"#, "x".repeat(10 << 20));
     for (reply, kind) in [
-        (Reply::json(200, html), ErrorKind::Transient),
-        (Reply::json(200, ""), ErrorKind::Transient),
-        (Reply::json(200, r#"{"expires_in":86400}"#), ErrorKind::Transient),
-        (Reply::json(200, r#"{"token":"canary\r\nx: y","expires_in":1}"#), ErrorKind::Transient),
-        (Reply::json(200, &huge), ErrorKind::Transient),
-        (Reply::json(401, html), ErrorKind::Transient),
-        (Reply::new(307, "").header("location", "https://elsewhere.example/"), ErrorKind::Misconfigured),
-        (Reply::close(), ErrorKind::Transient),
-        (Reply::truncated(200, r#"{"token":"canary","expires_in":86400}"#, 12), ErrorKind::Transient),
+        (ScriptedReply::json(200, html), ErrorKind::Transient),
+        (ScriptedReply::json(200, ""), ErrorKind::Transient),
+        (ScriptedReply::json(200, r#"{"expires_in":86400}"#), ErrorKind::Transient),
+        (ScriptedReply::json(200, r#"{"token":"canary\r\nx: y","expires_in":1}"#), ErrorKind::Transient),
+        (ScriptedReply::json(200, &huge), ErrorKind::Transient),
+        (ScriptedReply::json(401, html), ErrorKind::Transient),
+        (ScriptedReply::new(307, "").header("location", "https://elsewhere.example/"), ErrorKind::Misconfigured),
+        (ScriptedReply::close(), ErrorKind::Transient),
+        (ScriptedReply::truncated(200, r#"{"token":"canary","expires_in":86400}"#, 12), ErrorKind::Transient),
     ] {
         let server = ScriptedServer::start([reply]).await.unwrap();
         let source = Yonne::new("ck_live_x", "sk_live_x").unwrap().base_url(server.base_url()).unwrap();

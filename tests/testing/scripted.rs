@@ -14,11 +14,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tower_token::testing::{Reply, ScriptedServer};
+use tower_token::testing::{ScriptedReply, ScriptedServer};
 
 use crate::client::Client;
 
-async fn start<const N: usize>(replies: [Reply; N]) -> (ScriptedServer, Client, String) {
+async fn start<const N: usize>(replies: [ScriptedReply; N]) -> (ScriptedServer, Client, String) {
     let server = ScriptedServer::start(replies).await.unwrap();
     let url = server.base_url();
     (server, Client::http1(), url)
@@ -36,7 +36,8 @@ async fn exchange(server: &ScriptedServer) -> String {
 /// Replies come in order, the last one repeats, and one connection serves them all.
 #[tokio::test]
 async fn replies_come_in_order() {
-    let (server, client, url) = start([Reply::json(500, "{}"), Reply::new(200, "body").header("retry-after", "7")]).await;
+    let (server, client, url) =
+        start([ScriptedReply::json(500, "{}"), ScriptedReply::new(200, "body").header("retry-after", "7")]).await;
     let first = client.bare(Method::GET, &url).await;
     assert_eq!((first.status.as_u16(), &*first.body), (500, &b"{}"[..]));
     assert_eq!(first.headers["content-type"], "application/json");
@@ -54,7 +55,7 @@ async fn a_closure_decides() {
     let mut seen = 0;
     let server = ScriptedServer::start_with(move |request| {
         seen += 1;
-        Reply::new(200, format!("{seen} {}", request.path))
+        ScriptedReply::new(200, format!("{seen} {}", request.path))
     })
     .await
     .unwrap();
@@ -67,7 +68,7 @@ async fn a_closure_decides() {
 /// Method, target, headers and body are noted as they came: with a length, in chunks, or without a body.
 #[tokio::test]
 async fn requests_are_noted() {
-    let (server, client, url) = start([Reply::new(204, "")]).await;
+    let (server, client, url) = start([ScriptedReply::new(204, "")]).await;
     let url = format!("{url}/path?query=1");
     client.post_json(&url, "{}").await;
     client.bare(Method::DELETE, &url).await;
@@ -91,7 +92,7 @@ async fn requests_are_noted() {
 /// Chunks end where they say so, extensions and trailers and all, and the next request is read from there.
 #[tokio::test]
 async fn chunks_are_read_to_their_end() {
-    let (server, ..) = start([Reply::new(200, ""), Reply::close()]).await;
+    let (server, ..) = start([ScriptedReply::new(200, ""), ScriptedReply::close()]).await;
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let chunked = "POST /first HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunks = "A;name=value\r\n0123456789\r\n1\r\n!\r\n0\r\nx-trailer: 1\r\n\r\n";
@@ -106,10 +107,10 @@ async fn chunks_are_read_to_their_end() {
 #[tokio::test]
 async fn connections_end() {
     let (server, ..) = start([
-        Reply::close(),
-        Reply::raw("not HTTP"),
-        Reply::truncated(200, "0123456789", 4),
-        Reply::truncated(200, "01", 99).header("Content-Length", "5"),
+        ScriptedReply::close(),
+        ScriptedReply::raw("not HTTP"),
+        ScriptedReply::truncated(200, "0123456789", 4),
+        ScriptedReply::truncated(200, "01", 99).header("Content-Length", "5"),
     ])
     .await;
     assert_eq!(exchange(&server).await, "");
@@ -131,7 +132,7 @@ async fn an_empty_script_closes() {
 /// A hanging reply lasts until the client gives up, and that is seen.
 #[tokio::test]
 async fn hanging_ends_with_the_client() {
-    let (server, ..) = start([Reply::hang(), Reply::close()]).await;
+    let (server, ..) = start([ScriptedReply::hang(), ScriptedReply::close()]).await;
     let mut hanging = TcpStream::connect(server.address()).await.unwrap();
     hanging.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     server.requests_reached(1).await;
@@ -146,7 +147,7 @@ async fn hanging_ends_with_the_client() {
 /// An endless body goes on until the client hangs up.
 #[tokio::test]
 async fn endless_is_endless() {
-    let (server, ..) = start([Reply::endless(200, "abc")]).await;
+    let (server, ..) = start([ScriptedReply::endless(200, "abc")]).await;
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let mut bytes = vec![0; 1 << 20];
@@ -159,7 +160,7 @@ async fn endless_is_endless() {
 /// A trickling body arrives whole, in many reads.
 #[tokio::test]
 async fn trickling_arrives() {
-    let (server, client, url) = start([Reply::trickle(200, "drops", Duration::from_millis(1))]).await;
+    let (server, client, url) = start([ScriptedReply::trickle(200, "drops", Duration::from_millis(1))]).await;
     for _ in 0..2 {
         assert_eq!(client.bare(Method::GET, &url).await.body, "drops");
     }
@@ -169,7 +170,7 @@ async fn trickling_arrives() {
 /// Held requests are noted, and answered when they are let go.
 #[tokio::test]
 async fn requests_can_be_held() {
-    let (server, client, url) = start([Reply::new(200, "first"), Reply::new(200, "second")]).await;
+    let (server, client, url) = start([ScriptedReply::new(200, "first"), ScriptedReply::new(200, "second")]).await;
     let hold = server.hold();
     let (answer, ()) = tokio::join!(client.bare(Method::GET, &url), async {
         server.requests_reached(1).await;
@@ -182,7 +183,7 @@ async fn requests_can_be_held() {
 /// Refusing, stopping and dropping close what is open.
 #[tokio::test]
 async fn it_can_be_gone() {
-    let (server, client, url) = start([Reply::hang()]).await;
+    let (server, client, url) = start([ScriptedReply::hang()]).await;
     server.refuse_connections(true);
     assert!(client.send(Request::get(&url).body(Full::default()).unwrap()).await.is_err());
     server.refuse_connections(false);
@@ -198,7 +199,7 @@ async fn it_can_be_gone() {
 /// No `Debug` shows what may be a credential.
 #[tokio::test]
 async fn debug_shows_no_secret() {
-    let reply = Reply::json(200, r#"{"access_token":"hush"}"#).header("set-cookie", "hush");
+    let reply = ScriptedReply::json(200, r#"{"access_token":"hush"}"#).header("set-cookie", "hush");
     let (server, client, url) = start([reply.clone()]).await;
     client.post_json(&format!("{url}/token?secret=hush"), "hush").await;
     let shown = format!("{server:?} {reply:?} {:?}", server.requests());

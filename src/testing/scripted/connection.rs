@@ -8,7 +8,7 @@ use tokio::{
     time,
 };
 
-use super::{Reply, ScriptedRequest, reply::Script};
+use super::{ScriptedReply, ScriptedRequest, reply::Script};
 
 /// The most that a request may have in one piece, in bytes: its head, or its body.
 const LIMIT: usize = 64 << 20;
@@ -72,7 +72,7 @@ impl Connection {
     }
 
     /// Plays a reply. `Continue`: the connection is fit for another request.
-    pub(super) async fn play(&mut self, reply: &Reply) -> io::Result<ControlFlow<()>> {
+    pub(super) async fn play(&mut self, reply: &ScriptedReply) -> io::Result<ControlFlow<()>> {
         if !matches!(reply.script, Script::Raw(_) | Script::Hang | Script::Close) {
             self.stream.write_all(reply.head().as_bytes()).await?;
         }

@@ -5,6 +5,6 @@ mod reply;
 mod request;
 mod server;
 
-pub use reply::Reply;
+pub use reply::ScriptedReply;
 pub use request::ScriptedRequest;
 pub use server::ScriptedServer;

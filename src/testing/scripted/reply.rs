@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// What a [`ScriptedServer`](super::ScriptedServer) does with a request.
 #[derive(Clone)]
-pub struct Reply {
+pub struct ScriptedReply {
     pub(super) script: Script,
     status: u16,
     headers: Vec<(String, String)>,
@@ -26,58 +26,58 @@ pub(super) enum Script {
     Close,
 }
 
-impl Reply {
+impl ScriptedReply {
     /// A response with a body, well-formed. The connection stays open for the next request.
-    pub fn new(status: u16, body: impl Into<Bytes>) -> Reply {
-        Reply::scripted(status, Script::Whole(body.into()))
+    pub fn new(status: u16, body: impl Into<Bytes>) -> ScriptedReply {
+        ScriptedReply::scripted(status, Script::Whole(body.into()))
     }
 
     /// A response with a JSON body: a `serde_json::Value`, or any text, well-formed or not.
-    pub fn json(status: u16, body: impl ToString) -> Reply {
-        Reply::new(status, body.to_string()).header("content-type", "application/json")
+    pub fn json(status: u16, body: impl ToString) -> ScriptedReply {
+        ScriptedReply::new(status, body.to_string()).header("content-type", "application/json")
     }
 
     /// A response whose body comes byte by byte, with a pause before each: shorter than a timeout between two reads,
     /// and longer in sum than one for the whole. The pauses are real time.
-    pub fn trickle(status: u16, body: impl Into<Bytes>, pause: Duration) -> Reply {
-        Reply::scripted(status, Script::Trickle(body.into(), pause))
+    pub fn trickle(status: u16, body: impl Into<Bytes>, pause: Duration) -> ScriptedReply {
+        ScriptedReply::scripted(status, Script::Trickle(body.into(), pause))
     }
 
     /// A response that announces all of `body`, sends its first `sent` bytes, and ends the connection.
-    pub fn truncated(status: u16, body: impl Into<Bytes>, sent: usize) -> Reply {
-        Reply::scripted(status, Script::Truncated(body.into(), sent))
+    pub fn truncated(status: u16, body: impl Into<Bytes>, sent: usize) -> ScriptedReply {
+        ScriptedReply::scripted(status, Script::Truncated(body.into(), sent))
     }
 
     /// A response whose body repeats `piece` until the client hangs up. An empty piece would be the end of the body.
-    pub fn endless(status: u16, piece: impl Into<Bytes>) -> Reply {
-        Reply::scripted(status, Script::Endless(piece.into()))
+    pub fn endless(status: u16, piece: impl Into<Bytes>) -> ScriptedReply {
+        ScriptedReply::scripted(status, Script::Endless(piece.into()))
     }
 
     /// These bytes in place of a response, and the end of the connection.
-    pub fn raw(bytes: impl Into<Bytes>) -> Reply {
-        Reply::scripted(0, Script::Raw(bytes.into()))
+    pub fn raw(bytes: impl Into<Bytes>) -> ScriptedReply {
+        ScriptedReply::scripted(0, Script::Raw(bytes.into()))
     }
 
     /// No answer: the connection stays open until the client gives up.
-    pub fn hang() -> Reply {
-        Reply::scripted(0, Script::Hang)
+    pub fn hang() -> ScriptedReply {
+        ScriptedReply::scripted(0, Script::Hang)
     }
 
     /// The end of the connection, without a byte.
-    pub fn close() -> Reply {
-        Reply::scripted(0, Script::Close)
+    pub fn close() -> ScriptedReply {
+        ScriptedReply::scripted(0, Script::Close)
     }
 
     /// Adds a header, as it is written: nothing is checked. A `content-length` or `transfer-encoding` of yours replaces the
     /// true one. Without meaning for [`raw`](Self::raw), [`hang`](Self::hang) and [`close`](Self::close).
     #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Reply {
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ScriptedReply {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    fn scripted(status: u16, script: Script) -> Reply {
-        Reply { script, status, headers: Vec::new() }
+    fn scripted(status: u16, script: Script) -> ScriptedReply {
+        ScriptedReply { script, status, headers: Vec::new() }
     }
 
     /// Status line and headers, with the framing that the script calls for.
@@ -104,7 +104,7 @@ impl Reply {
 }
 
 /// Bodies and headers are not shown: a token endpoint's hold tokens.
-impl fmt::Debug for Reply {
+impl fmt::Debug for ScriptedReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let script = match self.script {
             Script::Whole(_) => "whole",
@@ -115,6 +115,6 @@ impl fmt::Debug for Reply {
             Script::Hang => "hang",
             Script::Close => "close",
         };
-        f.debug_struct("Reply").field("script", &script).field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("ScriptedReply").field("script", &script).field("status", &self.status).finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Reply, ScriptedRequest, connection::Connection};
+use super::{ScriptedReply, ScriptedRequest, connection::Connection};
 use crate::testing::{
     gate::{Gate, Hold},
     server::Server,
@@ -22,14 +22,14 @@ use crate::testing::{
 /// # Examples
 ///
 /// ```
-/// use tower_token::testing::{Reply, ScriptedServer};
+/// use tower_token::testing::{ScriptedReply, ScriptedServer};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// // First an error page, then half a token, and then the same good reply again and again.
 /// let server = ScriptedServer::start([
-///     Reply::new(502, "<html>Bad Gateway</html>"),
-///     Reply::truncated(200, r#"{"access_token":"abc","expires_in":60}"#, 20),
-///     Reply::json(200, r#"{"access_token":"abc","expires_in":60}"#),
+///     ScriptedReply::new(502, "<html>Bad Gateway</html>"),
+///     ScriptedReply::truncated(200, r#"{"access_token":"abc","expires_in":60}"#, 20),
+///     ScriptedReply::json(200, r#"{"access_token":"abc","expires_in":60}"#),
 /// ])
 /// .await?;
 /// let token_url = format!("{}/oauth/token", server.base_url());
@@ -51,7 +51,7 @@ struct Stage {
 }
 
 struct Play {
-    script: Box<dyn FnMut(&ScriptedRequest) -> Reply + Send>,
+    script: Box<dyn FnMut(&ScriptedRequest) -> ScriptedReply + Send>,
     requests: Vec<ScriptedRequest>,
 }
 
@@ -62,12 +62,12 @@ impl ScriptedServer {
     /// # Errors
     ///
     /// When no port can be had.
-    pub async fn start(replies: impl IntoIterator<Item = Reply>) -> io::Result<ScriptedServer> {
+    pub async fn start(replies: impl IntoIterator<Item = ScriptedReply>) -> io::Result<ScriptedServer> {
         let mut next: Vec<_> = replies.into_iter().collect();
         next.reverse();
         ScriptedServer::start_with(move |_| {
             let last = if next.len() > 1 { next.pop() } else { next.last().cloned() };
-            last.unwrap_or_else(Reply::close)
+            last.unwrap_or_else(ScriptedReply::close)
         })
         .await
     }
@@ -77,7 +77,9 @@ impl ScriptedServer {
     /// # Errors
     ///
     /// When no port can be had.
-    pub async fn start_with(script: impl FnMut(&ScriptedRequest) -> Reply + Send + 'static) -> io::Result<ScriptedServer> {
+    pub async fn start_with(
+        script: impl FnMut(&ScriptedRequest) -> ScriptedReply + Send + 'static,
+    ) -> io::Result<ScriptedServer> {
         let play = Mutex::new(Play { script: Box::new(script), requests: Vec::new() });
         let stage = Arc::new(Stage { play, gate: Gate::new(), ended: watch::Sender::new(0) });
         let (shared, number) = (Arc::clone(&stage), AtomicU64::new(0));
@@ -139,7 +141,7 @@ impl ScriptedServer {
         self.server.connections()
     }
 
-    /// Waits until so many connections have ended, from whichever side: a client that gives up on [`Reply::hang`] is seen
+    /// Waits until so many connections have ended, from whichever side: a client that gives up on [`ScriptedReply::hang`] is seen
     /// here. Refused ones do not count.
     pub async fn ends_reached(&self, count: u64) {
         let _reached = self.stage.ended.subscribe().wait_for(|ended| *ended >= count).await.is_ok();
