@@ -14,7 +14,8 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLim
 use tower_token::{
     AuthError, BearerAuthLayer, ErrorKind, OAuthHeaderLayer, Origins, StaticToken, TokenError, TokenHandle,
     middleware::{
-        CallerHeader, Challenge, CloneBody, Generation, HeaderStyle, KnownOrEmpty, Never, NotReplayed, OnUnavailable, ReplayWith,
+        CallerHeader, Challenge, CloneBody, Generation, HeaderStyle, Kept, KnownOrEmpty, Never, NotReplayed, OnUnavailable,
+        ReplayPolicy, ReplayWith,
     },
 };
 
@@ -362,4 +363,94 @@ async fn a_refused_static_token_is_handed_its_401s() {
         assert_eq!(response.extensions().get::<TokenError>().unwrap().kind(), ErrorKind::Refused);
     }
     assert_eq!(api.seen(), ["Bearer secret"; 3]);
+}
+
+/// H1: a warm clone looks at the generation each time; after a refresh it sends the new token.
+#[tokio::test]
+async fn a_warm_clone_sends_the_new_token_after_a_refresh() {
+    let (api, mint) = (Api::default(), Mint::default());
+    let handle = TokenHandle::new(mint.source());
+    let mut service = BearerAuthLayer::new(origins(), handle.clone()).layer_over(api.service());
+    for _ in 0..3 {
+        service.ready().await.unwrap().call(get(API)).await.unwrap();
+    }
+    handle.reject(1);
+    while handle.current().unwrap().generation() == 1 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        service.ready().await.unwrap().call(get(API)).await.unwrap();
+    }
+    assert_eq!(api.seen()[2..], ["Bearer token-1", "Bearer token-2", "Bearer token-2", "Bearer token-2"]);
+}
+
+/// The generation is that of the token that was sent last.
+#[tokio::test]
+async fn after_a_replay_the_generation_is_the_new_tokens() {
+    let (api, mint) = (Api::accepting("token-2"), Mint::default());
+    let service = BearerAuthLayer::new(origins(), mint.source()).expose_generation(true).layer_over(api.service());
+    let response = service.oneshot(get(API)).await.unwrap();
+    assert_eq!((response.status(), response.extensions().get()), (StatusCode::OK, Some(&Generation(2))));
+}
+
+/// R8: the challenge of the second answer is put beside it as well, and also with a predicate of one's own.
+#[tokio::test]
+async fn a_challenge_is_surfaced_wherever_it_comes() {
+    let answer = || {
+        service_fn(|request: Request<String>| async move {
+            let response = match request.headers()[AUTHORIZATION] == "Bearer token-1" {
+                true => Response::builder().status(401),
+                false => Response::builder().status(403).header("www-authenticate", r#"Bearer error="insufficient_scope""#),
+            };
+            Ok::<_, Infallible>(response.body(String::new()).unwrap())
+        })
+    };
+    for predicate in [false, true] {
+        let mut layer = BearerAuthLayer::new(origins(), Mint::default().source());
+        if predicate {
+            layer = layer.rejected_when(|status, _| status == StatusCode::UNAUTHORIZED);
+        }
+        let response = layer.layer_over(answer()).oneshot(get(API)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert!(response.extensions().get::<Challenge>().is_some(), "predicate: {predicate}");
+    }
+}
+
+/// H5: also when the request has waited.
+#[tokio::test(start_paused = true)]
+async fn a_bare_request_goes_out_after_its_wait() {
+    let (api, mint) = (Api::default(), Mint::default());
+    mint.hold(true);
+    let layer = BearerAuthLayer::new(origins(), mint.source()).on_unavailable(OnUnavailable::SendBare);
+    let start = tokio::time::Instant::now();
+    layer.layer_over(api.service()).oneshot(get(API)).await.unwrap();
+    assert_eq!(api.seen(), ["-"]);
+    assert_eq!(start.elapsed().as_secs(), 20, "the default wait");
+}
+
+/// A body that cannot be made again is found out before the 401 is given up.
+#[tokio::test]
+async fn a_kept_body_that_fails_to_come_back_leaves_the_401_whole() {
+    #[derive(Clone)]
+    struct Forgetful;
+    impl ReplayPolicy<String> for Forgetful {
+        fn keep(&self, _: &mut String) -> Option<Kept<String>> {
+            Some(Kept::later(|| None))
+        }
+    }
+    let (api, mint) = (Api::accepting("token-2"), Mint::default());
+    let layer = BearerAuthLayer::new(origins(), mint.source()).replay(Forgetful);
+    let response = layer.layer_over(api.service()).oneshot(get(API)).await.unwrap();
+    assert_eq!((response.status(), response.body().as_str()), (StatusCode::UNAUTHORIZED, "answer to Bearer token-1"));
+    assert!(response.extensions().get::<NotReplayed>().is_some());
+    assert_eq!(api.seen().len(), 1);
+}
+
+/// What nobody looks at is not kept.
+#[tokio::test]
+async fn an_unwatched_body_is_not_kept() {
+    let mint = Mint::default();
+    let policy = ReplayWith(|_: &String| -> Option<String> { panic!("kept") });
+    let layer = BearerAuthLayer::new(origins(), mint.source()).watch(false).replay(policy);
+    layer.layer_over(Api::default().service()).oneshot(get(API)).await.unwrap();
 }

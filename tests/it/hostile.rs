@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use tokio::runtime::Builder;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_token::{
     AccessToken, AuthError, BearerAuthLayer, ErrorKind, FetchContext, RefreshConfig, StaticToken, TokenError, TokenHandle,
     source_fn, testing::ManualClock,
@@ -422,4 +422,85 @@ async fn a_fetch_that_panics_when_given_up_does_not_evade_the_back_off() {
         let _ = handle.token().await;
     }
     assert!(handle.status().fetches() <= 3, "{:?}", handle.status());
+}
+
+/// A body that yields `frame` for ever, at once or never.
+struct Endless {
+    frame: Option<Bytes>,
+    read: Arc<AtomicUsize>,
+}
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(frame) = self.frame.clone() else { return Poll::Pending };
+        self.read.fetch_add(frame.len(), Ordering::SeqCst);
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+}
+
+/// R6: a 401 is read for at most 16 KiB and 100 ms before its request is sent again.
+#[tokio::test(start_paused = true)]
+async fn an_endless_401_is_drained_within_bounds() {
+    for (frame, bytes, time) in [(Some(Bytes::from_static(&[0; 1024])), 17 * 1024, Duration::ZERO), (None, 0, S / 10)] {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (mint, body) = (Mint::default(), read.clone());
+        let service = service_fn(move |request: Request<String>| {
+            let first = request.headers()["authorization"] == "Bearer token-1";
+            let status = if first { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+            let body = Endless { frame: frame.clone(), read: body.clone() };
+            async move { Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap()) }
+        });
+        let start = tokio::time::Instant::now();
+        let response = BearerAuthLayer::new(origins(), mint.source()).layer(service).oneshot(get(API)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(read.load(Ordering::SeqCst), bytes);
+        assert!(start.elapsed() >= time && start.elapsed() < time + S / 100, "{:?}", start.elapsed());
+    }
+}
+
+/// L8: an engine at rest is woken by the replacement of its source.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_wakes_an_engine_at_rest() {
+    let handle = TokenHandle::new(StaticToken::new("old").unwrap());
+    handle.token().await.unwrap();
+    tokio::time::sleep(S).await;
+    handle.replace_source(StaticToken::new("new").unwrap());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handle.current().unwrap().expose_secret(), "new");
+}
+
+/// The fast path is off in the last margin even if the engine has nothing to do then but to wait for its back-off.
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_not_sent_while_the_engine_backs_off() {
+    let (api, mint) = (Api::default(), Mint::living(100 * S));
+    let handle = TokenHandle::new(mint.source());
+    let mut service = BearerAuthLayer::new(origins(), handle.clone()).layer(api.service());
+    for _ in 0..3 {
+        service.ready().await.unwrap().call(get(API)).await.unwrap();
+    }
+    mint.down(true);
+    tokio::time::sleep(101 * S).await;
+    assert!(service.ready().await.unwrap().call(get(API)).await.is_err());
+    assert_eq!(api.seen().len(), 3);
+}
+
+/// A valid token needs nobody to renew it: a runtime that takes no task does not withhold it.
+#[tokio::test]
+async fn a_spawn_that_fails_does_not_withhold_a_valid_token() {
+    let clock = ManualClock::new();
+    let mint = Mint::living(100 * S);
+    let handle = TokenHandle::builder(mint.source()).clock(clock.clone()).build();
+    std::thread::scope(|scope| {
+        let own = || Builder::new_current_thread().enable_all().build().unwrap().block_on(handle.token()).unwrap();
+        scope.spawn(own).join().unwrap();
+    });
+    // Its runtime is gone, and the refresh is due.
+    clock.advance(95 * S);
+    let outside = std::thread::scope(|scope| scope.spawn(|| futures::executor::block_on(handle.token())).join().unwrap());
+    assert_eq!(outside.unwrap().generation(), 1);
 }

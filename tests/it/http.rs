@@ -324,3 +324,13 @@ async fn bad_replies_are_typed_errors() {
         assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
     }
 }
+
+/// A person who reads the log learns why, though not where.
+#[tokio::test]
+async fn a_refused_connection_is_named() {
+    let (yonne, handle) = yonne().await;
+    yonne.stop().await;
+    let error = handle.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(error.to_string().ends_with(": connection refused"), "{error}");
+}
