@@ -17,6 +17,7 @@
 //! ```
 
 mod challenge;
+mod flight;
 mod future;
 mod header;
 mod layer;
@@ -26,7 +27,8 @@ mod service;
 mod snapshot;
 
 pub use challenge::Challenge;
-pub use future::{NotReplayed, ResponseFuture};
+pub use flight::NotReplayed;
+pub use future::ResponseFuture;
 pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
 pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable};
 pub use origin::Origins;

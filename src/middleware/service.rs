@@ -11,7 +11,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    future::{Flight, ResponseFuture, first_token},
+    flight::{Flight, first_token},
+    future::ResponseFuture,
     header::{Header, LocalHeader},
     layer::{CallerHeader, Common, OnUnavailable},
     origin::Destination,

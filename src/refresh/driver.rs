@@ -3,10 +3,14 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use super::shared::{Next, Seat, panicked};
+use super::{
+    machine::Step,
+    shared::{Shared, panicked},
+};
 use crate::{
     error::{ErrorKind, TokenError},
     source::{BoxSource, FetchContext},
@@ -27,8 +31,8 @@ use crate::{
 pub struct Driver(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Driver {
-    pub(super) fn new(seat: Seat) -> Driver {
-        Driver(Box::pin(drive(seat)))
+    pub(super) fn new(shared: Arc<Shared>, source: Option<BoxSource>) -> Driver {
+        Driver(Box::pin(drive(Seat { shared, source })))
     }
 }
 
@@ -46,22 +50,36 @@ impl fmt::Debug for Driver {
     }
 }
 
+/// The driver's place at the engine: it has the source, and gives it back when it goes, however it goes.
+struct Seat {
+    shared: Arc<Shared>,
+    source: Option<BoxSource>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.vacate(self.source.take());
+    }
+}
+
 async fn drive(mut seat: Seat) {
+    let shared = Arc::clone(&seat.shared);
     loop {
-        match seat.next() {
-            Next::Fetch(cx) => {
-                let result = attempt(&mut seat, cx).await;
-                seat.shared.finish(result);
+        match shared.step(&mut seat.source) {
+            Step::Fetch { reason, attempt, previous } => {
+                let cx = FetchContext::from_engine(reason, attempt, previous, Arc::clone(&shared.clock));
+                let result = self::attempt(&mut seat, cx).await;
+                shared.finish(result);
             }
-            Next::Sleep(duration) => {
-                let Ok(sleep) = seat.shared.clock.sleep(duration) else { return };
+            Step::Sleep(duration) => {
+                let Ok(sleep) = shared.clock.sleep(duration) else { return };
                 tokio::select! {
                     () = sleep => {}
-                    () = seat.shared.woken() => {}
+                    () = shared.woken() => {}
                 }
             }
-            Next::Park => seat.shared.woken().await,
-            Next::End => return,
+            Step::Park => shared.woken().await,
+            Step::End => return,
         }
     }
 }

@@ -1,17 +1,16 @@
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use super::{
+    builder::TokenHandleBuilder,
     cell::Cell,
-    config::RefreshConfig,
-    driver::Driver,
     machine::Ask,
     shared::{Answer, Shared},
     status::Status,
 };
 use crate::{
-    clock::{Clock, TokioClock},
+    clock::Clock,
     error::{ErrorKind, TokenError},
-    source::{BoxSource, TokenSource, boxed},
+    source::{TokenSource, boxed},
     token::AccessToken,
 };
 
@@ -67,7 +66,11 @@ impl TokenHandle {
 
     /// An engine over `source`, with a say in its configuration and its clock.
     pub fn builder(source: impl TokenSource) -> TokenHandleBuilder {
-        TokenHandleBuilder { source: boxed(source), config: RefreshConfig::new(), clock: Arc::new(TokioClock) }
+        TokenHandleBuilder::new(boxed(source))
+    }
+
+    pub(super) fn over(shared: Arc<Shared>) -> TokenHandle {
+        TokenHandle { _alive: Arc::new(Alive(Arc::clone(&shared))), shared }
     }
 
     /// The current token; without a valid one, that of the attempt in flight or due.
@@ -237,51 +240,5 @@ impl TokenHandle {
 impl<S: TokenSource> From<S> for TokenHandle {
     fn from(source: S) -> TokenHandle {
         TokenHandle::new(source)
-    }
-}
-
-/// Builds a [`TokenHandle`].
-#[must_use = "there is no engine before `build` or `pair`"]
-pub struct TokenHandleBuilder {
-    source: BoxSource,
-    config: RefreshConfig,
-    clock: Arc<dyn Clock>,
-}
-
-impl TokenHandleBuilder {
-    /// How the engine treats its source and its token.
-    pub fn config(mut self, config: RefreshConfig) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Where time, sleep and spawn come from: [`TokioClock`] by default.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// The handle. No I/O, no spawn: the engine starts on first use, on the runtime of whoever uses it.
-    ///
-    /// A first use outside a runtime is a `Misconfigured` error and leaves the handle as good as new.
-    pub fn build(self) -> TokenHandle {
-        let shared = Shared::new(self.source, self.config, self.clock);
-        TokenHandle { _alive: Arc::new(Alive(Arc::clone(&shared))), shared }
-    }
-
-    /// The handle, and its one driver: a future to run wherever you like. The engine starts when that is first polled.
-    ///
-    /// Without the driver, callers wait; when it is dropped, the current token serves until it expires and then they get
-    /// `Closed`.
-    pub fn pair(self) -> (TokenHandle, Driver) {
-        let handle = self.build();
-        let driver = handle.shared.only_driver();
-        (handle, driver)
-    }
-}
-
-impl fmt::Debug for TokenHandleBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenHandleBuilder").field("config", &self.config).field("clock", &self.clock).finish_non_exhaustive()
     }
 }

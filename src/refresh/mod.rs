@@ -17,6 +17,7 @@
 //! # Ok(()) }
 //! ```
 
+mod builder;
 mod cell;
 mod config;
 mod driver;
@@ -26,10 +27,11 @@ mod schedule;
 mod shared;
 mod status;
 
+pub use builder::TokenHandleBuilder;
 pub(crate) use cell::Cell;
 pub use config::RefreshConfig;
 pub use driver::Driver;
-pub use handle::{TokenHandle, TokenHandleBuilder};
+pub use handle::TokenHandle;
 pub(crate) use machine::Ask;
 pub(crate) use shared::Answer;
 pub use status::{RefreshState, Status};

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     error::{ErrorKind, TokenError},
-    source::{BoxSource, FetchContext},
+    source::BoxSource,
     token::AccessToken,
 };
 
@@ -162,8 +162,71 @@ impl Shared {
         state.restartable = false;
         let source = std::mem::replace(&mut state.source, Source::WithDriver);
         unlock(state);
-        Driver::new(Seat { shared: Arc::clone(self), source: source.take() })
+        Driver::new(Arc::clone(self), source.take())
     }
+
+    // For the driver.
+
+    /// What the driver is to do next. If the source was replaced, `source` is the new one from the next fetch on.
+    pub(super) fn step(&self, source: &mut Option<BoxSource>) -> Step {
+        let (mut state, now) = self.lock();
+        let step = state.machine.step(now);
+        let replacement = if let Step::Fetch { .. } = step { state.replacement.take() } else { None };
+        self.sync(&state, now);
+        unlock(state);
+        if replacement.is_some() {
+            *source = replacement;
+        }
+        step
+    }
+
+    /// The driver goes: it gives the source back, and its attempt is void.
+    pub(super) fn vacate(&self, source: Option<BoxSource>) {
+        let (mut state, now) = self.lock();
+        let outcome = if thread::panicking() {
+            // Foreign code has panicked where it could not be caught: a failure, so that the back-off holds.
+            state.machine.finish(now, Err(panicked()))
+        } else {
+            state.machine.orphan();
+            None
+        };
+        if !state.restartable {
+            state.machine.close();
+        }
+        state.source = source.map_or(Source::WithDriver, Source::Here);
+        self.sync(&state, now);
+        let waiters = state.waiters.take();
+        unlock(state);
+        // Dropped unsent: who waits asks again, and thereby starts a new driver on its own runtime.
+        if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
+            waiters.send_replace(Some(outcome));
+        }
+    }
+
+    /// While an attempt is in flight: how long it may be left alone, or `None` if it has taken too long.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let (state, now) = self.lock();
+        self.sync(&state, now);
+        if state.machine.overdue(now) { None } else { state.machine.until_next(now) }
+    }
+
+    pub(super) fn finish(&self, result: Outcome) {
+        let (mut state, now) = self.lock();
+        let outcome = state.machine.finish(now, result);
+        self.publish(&state, now);
+        let waiters = if outcome.is_some() { state.waiters.take() } else { None };
+        unlock(state);
+        // After publishing: who is woken and asks again must find the token.
+        if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
+            waiters.send_replace(Some(outcome));
+        }
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    // Within.
 
     fn event(self: &Arc<Self>, event: impl FnOnce(&mut Machine, Moment)) {
         let (mut state, now) = self.lock();
@@ -179,7 +242,7 @@ impl Shared {
             return None;
         }
         let source = std::mem::replace(&mut state.source, Source::WithDriver).take()?;
-        Some(Driver::new(Seat { shared: Arc::clone(self), source: Some(source) }))
+        Some(Driver::new(Arc::clone(self), Some(source)))
     }
 
     /// A place among those who wait for the attempt in flight or due; the first one wakes the driver.
@@ -215,6 +278,11 @@ fn unlock(mut state: MutexGuard<'_, State>) {
     drop(litter);
 }
 
+/// The panic's payload is left out: it may hold anything.
+pub(super) fn panicked() -> TokenError {
+    TokenError::new(ErrorKind::Panicked, "the token source panicked")
+}
+
 impl State {
     /// Without a driver nobody would shut the fast path off in time, so it stays off.
     fn open_generation(&self, now: Moment) -> u64 {
@@ -238,99 +306,4 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("status", &self.status()).finish_non_exhaustive()
     }
-}
-
-/// The driver's end: it has the source, and gives it back when it goes, however it goes.
-pub(super) struct Seat {
-    pub(super) shared: Arc<Shared>,
-    pub(super) source: Option<BoxSource>,
-}
-
-/// What the driver is to do, with what it takes.
-pub(super) enum Next {
-    Fetch(FetchContext),
-    Sleep(Duration),
-    Park,
-    End,
-}
-
-impl Seat {
-    pub(super) fn next(&mut self) -> Next {
-        let (mut state, now) = self.shared.lock();
-        let step = state.machine.step(now);
-        let retired = match (&step, state.replacement.take()) {
-            (Step::Fetch { .. }, Some(source)) => self.source.replace(source),
-            (_, replacement) => {
-                state.replacement = replacement;
-                None
-            }
-        };
-        self.shared.sync(&state, now);
-        unlock(state);
-        drop(retired);
-        match step {
-            Step::Fetch { reason, attempt, previous } => {
-                Next::Fetch(FetchContext::from_engine(reason, attempt, previous, Arc::clone(&self.shared.clock)))
-            }
-            Step::Sleep(duration) => Next::Sleep(duration),
-            Step::Park => Next::Park,
-            Step::End => Next::End,
-        }
-    }
-}
-
-impl Shared {
-    /// While an attempt is in flight: how long it may be left alone, or `None` if it has taken too long.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let (state, now) = self.lock();
-        self.sync(&state, now);
-        if state.machine.overdue(now) { None } else { state.machine.until_next(now) }
-    }
-
-    pub(super) fn finish(&self, result: Outcome) {
-        let (mut state, now) = self.lock();
-        let outcome = state.machine.finish(now, result);
-        self.publish(&state, now);
-        let waiters = if outcome.is_some() { state.waiters.take() } else { None };
-        unlock(state);
-        // After publishing: who is woken and asks again must find the token.
-        if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
-            waiters.send_replace(Some(outcome));
-        }
-    }
-
-    pub(super) async fn woken(&self) {
-        self.wake.notified().await;
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let (mut state, now) = self.shared.lock();
-        let outcome = if thread::panicking() {
-            // Foreign code has panicked where it could not be caught: a failure, so that the back-off holds.
-            state.machine.finish(now, Err(panicked()))
-        } else {
-            state.machine.orphan();
-            None
-        };
-        if !state.restartable {
-            state.machine.close();
-        }
-        if let Some(source) = self.source.take() {
-            state.source = Source::Here(source);
-        }
-        self.shared.sync(&state, now);
-        let waiters = state.waiters.take();
-        unlock(state);
-        // Dropped unsent: who waits asks again, and thereby starts a new driver on its own runtime.
-        if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
-            waiters.send_replace(Some(outcome));
-        }
-    }
-}
-
-/// The panic's payload is left out: it may hold anything.
-pub(super) fn panicked() -> TokenError {
-    TokenError::new(ErrorKind::Panicked, "the token source panicked")
 }

@@ -1,0 +1,185 @@
+//! A request in flight: what its answer means, and how it is sent again.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use bytes::Buf;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tower_service::Service;
+
+use super::{
+    challenge::{self, Verdict},
+    layer::{Config, Generation, OnUnavailable},
+    service::Link,
+    snapshot::Snapshot,
+};
+use crate::{
+    clock::Clock,
+    error::{AuthError, ErrorKind, TokenError},
+    refresh::{Answer, Ask},
+    token::AccessToken,
+};
+
+/// How much of a 401's body is read, and for how long, so that its connection can be used again.
+const DRAIN_BYTES: usize = 16 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+/// A mark in the extensions of a 401 that was handed back because its request's body was not kept.
+///
+/// Unless a [`TokenError`] lies beside it, a newer token is there or on its way, and the caller may send the request again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotReplayed;
+
+/// What it takes to look at the answer to a request and to send it again.
+pub(super) struct Flight<S, B> {
+    pub(super) link: Arc<Link<S>>,
+    /// Of the token it was sent with.
+    pub(super) generation: u64,
+    pub(super) kept: Option<Snapshot<B>>,
+}
+
+/// What the first answer comes to.
+pub(super) enum Landing<S, B, R> {
+    /// It is the caller's.
+    Done(Response<R>),
+    /// The token was rejected, a newer one is there or on its way, and the request was kept.
+    Rejected(Flight<S, B>, Snapshot<B>, Response<R>),
+}
+
+impl<S, B> Flight<S, B> {
+    fn config(&self) -> &Config {
+        &self.link.common.config
+    }
+
+    /// Looks at the first answer. Nothing is waited for here.
+    pub(super) fn land<R>(mut self, mut response: Response<R>) -> Landing<S, B, R> {
+        if !self.config().watch || !self.config().rejects(&mut response) {
+            return Landing::Done(self.mark(response));
+        }
+        let kept = self.kept.take();
+        if kept.is_none() {
+            response.extensions_mut().insert(NotReplayed);
+        }
+        match (self.config().handle.ask(Ask::NewerThan(self.generation)), kept) {
+            (Answer::Failed(error), _) => {
+                response.extensions_mut().insert(error);
+                Landing::Done(self.mark(response))
+            }
+            (_, None) => Landing::Done(self.mark(response)),
+            (_, Some(kept)) => Landing::Rejected(self, kept, response),
+        }
+    }
+
+    /// Waits for a newer token and sends the request once more. Without one, the first answer is handed back whole.
+    pub(super) async fn replay<R>(
+        mut self,
+        kept: Snapshot<B>,
+        mut response: Response<R>,
+    ) -> Result<Response<R>, AuthError<S::Error>>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone,
+        R: Body,
+    {
+        let token = match self.config().token(Ask::NewerThan(self.generation)).await {
+            Ok(token) => token,
+            Err(error) => {
+                response.extensions_mut().insert(error);
+                return Ok(self.mark(response));
+            }
+        };
+        let Some(mut request) = kept.restore() else {
+            response.extensions_mut().insert(NotReplayed);
+            return Ok(self.mark(response));
+        };
+        drain(response.into_body(), self.config().handle.clock()).await;
+        self.generation = token.generation();
+        self.link.common.authenticate(&mut request, &token)?;
+        let mut response = self.link.send(request).await?;
+        // A second rejection is the caller's to see; only its challenge is put beside it.
+        self.config().rejects(&mut response);
+        Ok(self.mark(response))
+    }
+
+    fn mark<R>(&self, mut response: Response<R>) -> Response<R> {
+        if self.config().expose_generation {
+            response.extensions_mut().insert(Generation(self.generation));
+        }
+        response
+    }
+}
+
+/// Sends a request that has to wait for its token, holding nothing of the inner service meanwhile.
+pub(super) async fn first_token<S, B, R>(
+    link: Arc<Link<S>>,
+    mut request: Request<B>,
+    kept: Option<Snapshot<B>>,
+) -> Result<Response<R>, AuthError<S::Error>>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    R: Body,
+{
+    let config = &link.common.config;
+    let token = match config.token(Ask::Token { replayable: kept.is_some() }).await {
+        Ok(token) => token,
+        Err(_) if config.on_unavailable == OnUnavailable::SendBare => return link.send(request).await,
+        Err(error) => return Err(AuthError::Token(error)),
+    };
+    link.common.authenticate(&mut request, &token)?;
+    let response = link.send(request).await?;
+    match (Flight { link, generation: token.generation(), kept }).land(response) {
+        Landing::Done(response) => Ok(response),
+        Landing::Rejected(flight, kept, response) => flight.replay(kept, response).await,
+    }
+}
+
+impl Config {
+    /// Whether a server has rejected the token. If not, a challenge that no new token would meet is put in the extensions.
+    fn rejects<R>(&self, response: &mut Response<R>) -> bool {
+        let verdict = challenge::verdict(self.scheme, response.status(), response.headers());
+        let rejected = match &self.rejected_when {
+            Some(predicate) => predicate(response.status(), response.headers()),
+            None => verdict == Verdict::Rejected,
+        };
+        if let (false, Verdict::Challenged(challenge)) = (rejected, verdict) {
+            response.extensions_mut().insert(challenge);
+        }
+        rejected
+    }
+
+    /// A token, waited for within the layer's bound.
+    async fn token(&self, ask: Ask) -> Result<AccessToken, TokenError> {
+        let limit = self.handle.clock().sleep(self.wait)?;
+        tokio::select! {
+            biased;
+            token = self.handle.wait_for(ask) => return token,
+            () = limit => {}
+        }
+        // The wait may have been for a better token than one that is valid already.
+        let valid = if matches!(ask, Ask::Token { .. }) { self.handle.current() } else { None };
+        valid.ok_or_else(|| TokenError::new(ErrorKind::Timeout, "no token came within the time that a request may wait"))
+    }
+}
+
+/// Reads what little is left of a body, so that its connection can be used again; a longer or slower one is dropped.
+async fn drain<R: Body>(body: R, clock: &dyn Clock) {
+    let Ok(limit) = clock.sleep(DRAIN_TIME) else { return };
+    let mut body = pin!(body);
+    let read = async {
+        let mut room = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            // An empty frame counts too: a body that is always ready with one would never let the limit be looked at.
+            let length = frame.data_ref().map_or(0, Buf::remaining).max(1);
+            match room.checked_sub(length) {
+                Some(left) => room = left,
+                None => return,
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = read => {}
+        () = limit => {}
+    }
+}
