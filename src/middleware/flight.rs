@@ -40,12 +40,12 @@ pub(super) struct Flight<S, B> {
     pub(super) kept: Option<Snapshot<B>>,
 }
 
-/// What the first answer comes to.
+/// What a rejected request comes to.
 pub(super) enum Landing<S, B, R> {
-    /// It is the caller's.
+    /// The answer is the caller's.
     Done(Response<R>),
-    /// The token was rejected, a newer one is there or on its way, and the request was kept.
-    Rejected(Flight<S, B>, Snapshot<B>, Response<R>),
+    /// A newer token is there or on its way, and the request was kept.
+    Replay(Flight<S, B>, Snapshot<B>, Response<R>),
 }
 
 impl<S, B> Flight<S, B> {
@@ -53,11 +53,19 @@ impl<S, B> Flight<S, B> {
         &self.link.common.config
     }
 
-    /// Looks at the first answer. Nothing is waited for here.
-    pub(super) fn land<R>(mut self, mut response: Response<R>) -> Landing<S, B, R> {
-        if !self.config().watch || !self.config().rejects(&mut response) {
-            return Landing::Done(self.mark(response));
+    /// Whether the token was rejected. If not, the answer is the caller's as it is now.
+    #[inline]
+    pub(super) fn is_rejected<R>(&self, response: &mut Response<R>) -> bool {
+        let config = self.config();
+        let rejected = config.watch && config.rejects(response);
+        if !rejected {
+            self.mark(response);
         }
+        rejected
+    }
+
+    /// Takes a rejection to the engine. Nothing is waited for here.
+    pub(super) fn rejected<R>(mut self, mut response: Response<R>) -> Landing<S, B, R> {
         let kept = self.kept.take();
         if kept.is_none() {
             response.extensions_mut().insert(NotReplayed);
@@ -65,11 +73,12 @@ impl<S, B> Flight<S, B> {
         match (self.config().handle.ask(Ask::NewerThan(self.generation)), kept) {
             (Answer::Failed(error), _) => {
                 response.extensions_mut().insert(error);
-                Landing::Done(self.mark(response))
             }
-            (_, None) => Landing::Done(self.mark(response)),
-            (_, Some(kept)) => Landing::Rejected(self, kept, response),
+            (_, None) => {}
+            (_, Some(kept)) => return Landing::Replay(self, kept, response),
         }
+        self.mark(&mut response);
+        Landing::Done(response)
     }
 
     /// Waits for a newer token and sends the request once more. Without one, the first answer is handed back whole.
@@ -86,12 +95,14 @@ impl<S, B> Flight<S, B> {
             Ok(token) => token,
             Err(error) => {
                 response.extensions_mut().insert(error);
-                return Ok(self.mark(response));
+                self.mark(&mut response);
+                return Ok(response);
             }
         };
         let Some(mut request) = kept.restore() else {
             response.extensions_mut().insert(NotReplayed);
-            return Ok(self.mark(response));
+            self.mark(&mut response);
+            return Ok(response);
         };
         drain(response.into_body(), self.config().handle.clock()).await;
         self.generation = token.generation();
@@ -99,14 +110,15 @@ impl<S, B> Flight<S, B> {
         let mut response = self.link.send(request).await?;
         // A second rejection is the caller's to see; only its challenge is put beside it.
         self.config().rejects(&mut response);
-        Ok(self.mark(response))
+        self.mark(&mut response);
+        Ok(response)
     }
 
-    fn mark<R>(&self, mut response: Response<R>) -> Response<R> {
+    #[inline]
+    fn mark<R>(&self, response: &mut Response<R>) {
         if self.config().expose_generation {
             response.extensions_mut().insert(Generation(self.generation));
         }
-        response
     }
 }
 
@@ -127,10 +139,14 @@ where
         Err(error) => return Err(AuthError::Token(error)),
     };
     link.common.authenticate(&mut request, &token)?;
-    let response = link.send(request).await?;
-    match (Flight { link, generation: token.generation(), kept }).land(response) {
+    let mut response = link.send(request).await?;
+    let flight = Flight { link, generation: token.generation(), kept };
+    if !flight.is_rejected(&mut response) {
+        return Ok(response);
+    }
+    match flight.rejected(response) {
         Landing::Done(response) => Ok(response),
-        Landing::Rejected(flight, kept, response) => flight.replay(kept, response).await,
+        Landing::Replay(flight, kept, response) => flight.replay(kept, response).await,
     }
 }
 

@@ -82,11 +82,15 @@ where
             match this.state.as_mut().project() {
                 Projected::Bare { future } => return future.poll(cx).map_err(AuthError::Service),
                 Projected::Watched { future, flight } => {
-                    let response = ready!(future.poll(cx)).map_err(AuthError::Service)?;
-                    let Some(flight) = flight.take() else { return Poll::Ready(Ok(response)) };
-                    match flight.land(response) {
+                    let mut response = ready!(future.poll(cx)).map_err(AuthError::Service)?;
+                    let flight = match flight {
+                        Some(watching) if watching.is_rejected(&mut response) => flight.take(),
+                        _ => None,
+                    };
+                    let Some(flight) = flight else { return Poll::Ready(Ok(response)) };
+                    match flight.rejected(response) {
                         Landing::Done(response) => return Poll::Ready(Ok(response)),
-                        Landing::Rejected(flight, kept, response) => {
+                        Landing::Replay(flight, kept, response) => {
                             let future = Box::pin(flight.replay(kept, response));
                             this.state.set(State::Detached { future });
                         }

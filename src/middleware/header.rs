@@ -100,18 +100,18 @@ impl HeaderStyle {
 
     /// Puts the header on, or leaves a caller's own; says whether it is on.
     #[inline]
-    pub(super) fn put(&self, headers: &mut HeaderMap, header: Header, callers: CallerHeader) -> Result<bool, TokenError> {
+    pub(super) fn put(&self, headers: &mut HeaderMap, header: &Header, callers: CallerHeader) -> Result<bool, TokenError> {
         match headers.try_entry(&self.name).map_err(|_full| too_many())? {
             Entry::Occupied(_) if callers == CallerHeader::KeepCallers => return Ok(false),
             // In the place of every value of that name.
-            Entry::Occupied(mut entry) => drop(entry.insert(header.value)),
-            Entry::Vacant(entry) => drop(entry.try_insert(header.value).map_err(|_full| too_many())?),
+            Entry::Occupied(mut entry) => drop(entry.insert(header.value.clone())),
+            Entry::Vacant(entry) => drop(entry.try_insert(header.value.clone()).map_err(|_full| too_many())?),
         }
         Ok(true)
     }
 
     /// Puts the header in the place of whatever has its name: never beside it.
-    pub(super) fn insert(&self, headers: &mut HeaderMap, header: Header) -> Result<(), TokenError> {
+    pub(super) fn insert(&self, headers: &mut HeaderMap, header: &Header) -> Result<(), TokenError> {
         self.put(headers, header, CallerHeader::Replace).map(drop)
     }
 
@@ -188,9 +188,9 @@ pub(super) struct LocalHeader {
 impl LocalHeader {
     /// The header of the token that may be sent without asking, if there is one and this clone has it.
     #[inline]
-    pub(super) fn get(&self, cell: &Cell) -> Option<Header> {
+    pub(super) fn get(&self, cell: &Cell) -> Option<&Header> {
         // An own copy never has generation 0, which is what a closed cell shows.
-        self.own.as_ref().filter(|own| own.generation == cell.generation()).cloned()
+        self.own.as_ref().filter(|own| own.generation == cell.generation())
     }
 
     /// Takes note of a header that was used, and copies it at its second use. Says whether it did.
@@ -218,7 +218,7 @@ mod tests {
     fn the_header_is_sensitive_and_redacted() {
         let style = HeaderStyle::of_scheme::<Bearer>();
         let mut headers = HeaderMap::new();
-        style.insert(&mut headers, style.header(&token(1)).unwrap()).unwrap();
+        style.insert(&mut headers, &style.header(&token(1)).unwrap()).unwrap();
         assert_eq!(headers[AUTHORIZATION], "Bearer secret");
         assert!(headers[AUTHORIZATION].is_sensitive());
         assert!(!format!("{headers:?} {:?}", style.header(&token(1)).unwrap()).contains("secret"));
@@ -231,7 +231,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_static("one"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("two"));
-        style.insert(&mut headers, style.header(&token(1)).unwrap()).unwrap();
+        style.insert(&mut headers, &style.header(&token(1)).unwrap()).unwrap();
         assert_eq!(headers.get_all(AUTHORIZATION).iter().collect::<Vec<_>>(), ["OAuth secret"]);
     }
 
@@ -245,7 +245,7 @@ mod tests {
                 break;
             }
         }
-        let error = style.insert(&mut headers, style.header(&token(1)).unwrap()).unwrap_err();
+        let error = style.insert(&mut headers, &style.header(&token(1)).unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misconfigured);
     }
 

@@ -236,6 +236,6 @@ impl Common {
     /// Puts `token` on a request.
     pub(super) fn authenticate<B>(&self, request: &mut Request<B>, token: &AccessToken) -> Result<(), TokenError> {
         let header = self.header.get(&self.config.style, token)?;
-        self.config.style.insert(request.headers_mut(), header)
+        self.config.style.insert(request.headers_mut(), &header)
     }
 }

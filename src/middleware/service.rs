@@ -162,7 +162,7 @@ impl<S, P> AuthService<S, P> {
         };
         let generation = token.and_then(|token| {
             let header = self.warm_up(&token)?;
-            self.link.common.config.style.insert(request.headers_mut(), header)?;
+            self.link.common.config.style.insert(request.headers_mut(), &header)?;
             Ok(token.generation())
         });
         match generation {

@@ -474,16 +474,23 @@ async fn a_replacement_wakes_an_engine_at_rest() {
     assert_eq!(handle.current().unwrap().expose_secret(), "new");
 }
 
-/// The fast path is off in the last margin even if the engine has nothing to do then but to wait for its back-off.
+/// The fast path is off in the last margin even if the engine has nothing to do until then but to wait.
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_not_sent_while_the_engine_backs_off() {
-    let (api, mint) = (Api::default(), Mint::living(100 * S));
-    let handle = TokenHandle::new(mint.source());
+    let (api, mut calls) = (Api::default(), 0);
+    let handle = TokenHandle::new(source_fn(move |_| {
+        calls += 1;
+        async move {
+            match calls {
+                1 => Ok(AccessToken::new("token")?.expires_in(100 * S)),
+                _ => Err(TokenError::transient("busy").retry_after(3600 * S)),
+            }
+        }
+    }));
     let mut service = BearerAuthLayer::new(origins(), handle.clone()).layer(api.service());
     for _ in 0..3 {
         service.ready().await.unwrap().call(get(API)).await.unwrap();
     }
-    mint.down(true);
     tokio::time::sleep(101 * S).await;
     assert!(service.ready().await.unwrap().call(get(API)).await.is_err());
     assert_eq!(api.seen().len(), 3);
