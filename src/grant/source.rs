@@ -189,7 +189,7 @@ mod tests {
     fn a_wrong_description_is_named_by_its_field() {
         for (endpoint, named) in [
             (endpoint().url("http://api.test/token"), "`url` must be https"),
-            (endpoint().url("https://u:CANARY@api.test/token"), "`url` must not hold a user name"),
+            (endpoint().url("https://u:CANARY@api.test/token"), "`url` has user info"),
             (endpoint().token_at("token"), "`token_at` is not a JSON pointer"),
             (endpoint().expiry_at("/a~2", super::super::ExpiryFormat::Seconds), "`expiry` is not"),
             (endpoint().code_at("code"), "`code_at` is not"),

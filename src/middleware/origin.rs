@@ -3,16 +3,14 @@
 //! A token that reaches the wrong server is stolen. No order of middleware rules that out, since a redirect, a link in a reply
 //! or a URL from a user can name any server, so the layer compares each request with a list of its own: [`Origins`].
 
-use std::{
-    fmt,
-    net::{Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use http::{Uri, uri::Scheme};
 
-use crate::error::{ErrorKind, TokenError};
+use crate::{
+    error::{ErrorKind, TokenError},
+    transport::authority::{self, Host},
+};
 
 /// The origins (RFC 6454: scheme, host and port) to whose requests a layer adds its token. All others pass through bare.
 ///
@@ -206,20 +204,20 @@ impl Origins {
     fn allows(&self, scheme: &Scheme, authority: &str) -> bool {
         // A URI is mostly written as its entry is kept: equal text is the same origin, with nothing to take apart.
         self.listed.iter().any(|origin| origin.scheme == *scheme && *origin.authority == *authority)
-            || (self.unlisted != Unlisted::Nothing && *scheme == Scheme::HTTPS && is_bare_name(authority))
+            || (self.unlisted != Unlisted::Nothing && *scheme == Scheme::HTTPS && authority::is_bare_name(authority))
             || self.allows_normalised(scheme, authority)
     }
 
     fn allows_normalised(&self, scheme: &Scheme, authority: &str) -> bool {
-        let Some(default_port) = default_port(scheme) else { return false };
+        let Some(default_port) = authority::default_port(scheme) else { return false };
         // The last `@` ends the user info, as for `http::Uri`, which connectors ask for the host.
         let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
-        let Ok((host, port)) = split(authority) else { return false };
+        let Ok((host, port)) = authority::split(authority) else { return false };
         let port = port.unwrap_or(default_port);
         self.listed.iter().any(|origin| origin.scheme == *scheme && origin.port == port && origin.host.is(&host))
             || match self.unlisted {
                 Unlisted::Nothing => false,
-                Unlisted::Secure => *scheme == Scheme::HTTPS || host.is_loopback(),
+                Unlisted::Secure => host.is_secure_over(scheme),
                 Unlisted::Everything => true,
             }
     }
@@ -236,11 +234,6 @@ impl Origins {
         let index = self.listed.len();
         (Origins { listed: self.listed.iter().cloned().chain([origin]).collect(), ..self }, index)
     }
-}
-
-/// A host name and nothing else, so that there is nothing to take apart and nothing to misread.
-fn is_bare_name(authority: &str) -> bool {
-    !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
 impl fmt::Debug for Origins {
@@ -281,23 +274,14 @@ impl Origin {
             _ => return Err("has a scheme other than `https` and `http`"),
         };
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return Err("has user info: leave out what is before the `@`");
-        }
+        let (host, port) = authority::configured(authority)?;
         match tail {
             "" | "/" => {}
             _ if tail.contains('#') => return Err("has a fragment: leave out what is from the `#` on"),
             _ if tail.contains('?') => return Err("has a query: leave out what is from the `?` on"),
             _ => return Err("has a path: leave out what follows host and port"),
         }
-        if authority.contains('*') || authority.starts_with('.') {
-            return Err("has a wildcard: name each host in an entry of its own");
-        }
-        let (host, port) = split(authority)?;
-        if port == Some(0) {
-            return Err("has port 0, to which nothing connects");
-        }
-        let default_port = default_port(&scheme).unwrap_or_default();
+        let default_port = authority::default_port(&scheme).unwrap_or_default();
         let port = port.unwrap_or(default_port);
         let host = match host {
             Host::Name(name) => Host::Name(name.to_ascii_lowercase().into_boxed_str()),
@@ -309,7 +293,7 @@ impl Origin {
 
     /// RFC 6750 section 5.3: a bearer token is not for the clear.
     fn must_be_secure(&self, otherwise: &'static str) -> Result<(), TokenError> {
-        if self.scheme == Scheme::HTTPS || self.host.is_loopback() {
+        if self.host.is_secure_over(&self.scheme) {
             return Ok(());
         }
         Err(TokenError::new(ErrorKind::Misconfigured, otherwise))
@@ -319,100 +303,6 @@ impl Origin {
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.authority)
-    }
-}
-
-/// A host without its port; a name, which a dotted IPv4 address is too, has no trailing dot.
-#[derive(Clone, PartialEq, Eq)]
-enum Host<N> {
-    Name(N),
-    V6(Ipv6Addr),
-}
-
-impl<N: AsRef<str>> Host<N> {
-    fn is<M: AsRef<str>>(&self, other: &Host<M>) -> bool {
-        match (self, other) {
-            (Host::Name(name), Host::Name(other)) => name.as_ref().eq_ignore_ascii_case(other.as_ref()),
-            (Host::V6(address), Host::V6(other)) => address == other,
-            _ => false,
-        }
-    }
-
-    /// `0x7f.1`, `0177.0.0.1` and their like reach loopback through some resolvers and not through others, so they do not count.
-    fn is_loopback(&self) -> bool {
-        match self {
-            Host::Name(name) => {
-                let name = name.as_ref();
-                name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-            }
-            Host::V6(address) => address.is_loopback(),
-        }
-    }
-}
-
-impl<N: AsRef<str>> fmt::Display for Host<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Host::Name(name) => f.write_str(name.as_ref()),
-            Host::V6(address) => write!(f, "[{address}]"),
-        }
-    }
-}
-
-/// Host and port of an authority without user info, or what is wrong with it.
-///
-/// `http::Uri` is not asked: it reads a port above 65535 as no port, so that the default would be meant, and `+443` as 443.
-fn split(authority: &str) -> Result<(Host<&str>, Option<u16>), &'static str> {
-    if let Some(rest) = authority.strip_prefix('[') {
-        let flaw = "has a bracket, but no IPv6 address in brackets";
-        let (address, rest) = rest.split_once(']').ok_or(flaw)?;
-        let address = address.parse().map_err(|_| flaw)?;
-        return match rest.strip_prefix(':') {
-            Some(port) => Ok((Host::V6(address), port_of(port)?)),
-            None if rest.is_empty() => Ok((Host::V6(address), None)),
-            None => Err("has something other than a port after its host"),
-        };
-    }
-    let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
-    if port.contains(':') {
-        return Err("has too many colons: an IPv6 address is written in brackets");
-    }
-    let port = port_of(port)?;
-    Ok((Host::Name(name_of(name)?), port))
-}
-
-fn name_of(text: &str) -> Result<&str, &'static str> {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    if name.is_empty() {
-        return Err("has no host");
-    }
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')) {
-        return Err("has a character that no host name has");
-    }
-    if name.split('.').any(str::is_empty) {
-        return Err("has two dots in a row in its host, or one before it");
-    }
-    // What may be read as an IPv4 address is left as it is: with a dot at its end it would be a name for the resolver to answer.
-    let numeric = name.rsplit('.').next().is_some_and(|label| label.starts_with(|first: char| first.is_ascii_digit()));
-    Ok(if numeric { text } else { name })
-}
-
-/// The port that `text` names; none if it is empty (RFC 3986 section 3.2.3).
-fn port_of(text: &str) -> Result<Option<u16>, &'static str> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("has a port that is not a number");
-    }
-    text.parse().map(Some).map_err(|_| "has a port above 65535")
-}
-
-fn default_port(scheme: &Scheme) -> Option<u16> {
-    match scheme {
-        _ if *scheme == Scheme::HTTPS => Some(443),
-        _ if *scheme == Scheme::HTTP => Some(80),
-        _ => None,
     }
 }
 

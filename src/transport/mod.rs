@@ -23,6 +23,7 @@
 //! # drop(transport);
 //! ```
 
+pub(crate) mod authority;
 mod carrier;
 #[cfg(feature = "client")]
 mod client;

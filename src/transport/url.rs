@@ -1,6 +1,6 @@
-use std::net::IpAddr;
+use http::Uri;
 
-use http::{Uri, uri::Scheme};
+use super::authority;
 
 /// Checks a URL that secrets are sent to: https, or plain http to loopback; absolute; without user info or fragment.
 ///
@@ -14,22 +14,8 @@ pub(crate) fn check_url(text: &str) -> Result<Uri, &'static str> {
     let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
         return Err("must be absolute, as https://host/path");
     };
-    if authority.as_str().contains('@') {
-        return Err("must not hold a user name or password");
-    }
-    if authority.host().is_empty() || (authority.port().is_none() && authority.as_str().len() > authority.host().len()) {
-        return Err("has no valid host and port");
-    }
-    if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_loopback(authority.host())) {
-        Ok(uri)
-    } else {
-        Err("must be https; plain http is for loopback alone")
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let (host, _) = authority::configured(authority.as_str())?;
+    if host.is_secure_over(scheme) { Ok(uri) } else { Err("must be https; plain http is for loopback alone") }
 }
 
 #[cfg(test)]
@@ -47,6 +33,9 @@ mod tests {
             "http://127.9.9.9/t",
             "http://[::1]:1/t",
             "http://LOCALHOST/t",
+            "http://localhost.:80",
+            "https://api.test:",
+            "https://api.test.:0443/t",
         ] {
             assert!(check_url(good).is_ok(), "{good}");
         }
@@ -57,10 +46,17 @@ mod tests {
             ("http://127.0.0.1.evil.test/t", "must be https; plain http is for loopback alone"),
             ("http://[::2]/t", "must be https; plain http is for loopback alone"),
             ("ftp://127.0.0.1/t", "must be https; plain http is for loopback alone"),
-            ("https://user:canary@api.test/t", "must not hold a user name or password"),
-            ("http://127.0.0.1@evil.test/t", "must not hold a user name or password"),
+            ("https://user:canary@api.test/t", "has user info: leave out what is before the `@`"),
+            ("http://127.0.0.1@evil.test/t", "has user info: leave out what is before the `@`"),
             ("https://api.test/t#canary", "must not have a fragment"),
-            ("https://api.test:99999/t", "has no valid host and port"),
+            ("https://api.test:99999/t", "has a port above 65535"),
+            ("https://api.test:+443", "has a port that is not a number"),
+            ("https://api.test:0", "has port 0, to which nothing connects"),
+            ("https://:443/t", "has no host"),
+            ("https://*.api.test", "has a wildcard: name each host by itself"),
+            ("https://a..b", "has two dots in a row in its host, or one before it"),
+            ("https://a,b/t", "has a character that no host name has"),
+            ("http://127.0.0.1./t", "must be https; plain http is for loopback alone"),
             ("/token", "must be absolute, as https://host/path"),
             ("api.test", "must be absolute, as https://host/path"),
             ("https://", "is not a URL"),

@@ -285,7 +285,7 @@ mod tests {
         }
         for (url, text) in [
             ("http://api.yonne.app", "Yonne: `base_url` must be https; plain http is for loopback alone"),
-            ("https://u:CANARY@api.yonne.app", "Yonne: `base_url` must not hold a user name or password"),
+            ("https://u:CANARY@api.yonne.app", "Yonne: `base_url` has user info: leave out what is before the `@`"),
             ("https://api.yonne.app/?CANARY", "Yonne: `base_url` must not have a query"),
             ("https://api.yonne.app#CANARY", "Yonne: `base_url` must not have a fragment"),
             ("api.yonne.app", "Yonne: `base_url` must be absolute, as https://host/path"),
