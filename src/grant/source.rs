@@ -1,12 +1,12 @@
 use std::{collections::BTreeMap, fmt, mem};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use zeroize::Zeroizing;
 
 use super::{
-    endpoint::{Field, TokenEndpoint},
+    endpoint::{Field, Method, TokenEndpoint},
     json::is_pointer,
     judge::judge,
     secrets::Secrets,
@@ -69,7 +69,9 @@ impl EndpointSource {
 
     fn request(&self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = match self.endpoint.method {
+            Method::Post => http::Method::POST,
+        };
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         request.headers_mut().insert(header::ACCEPT, JSON);
