@@ -3,20 +3,26 @@
 
 use std::{fs, path::Path};
 
-/// A room and its rank. Rooms of one rank do not know each other, but for rank 0, whose values all others are made of.
-const ROOMS: [(&str, u8); 11] = [
+/// A room and its rank, also of rooms that are yet to be built. Rooms of one rank do not know each other, but for rank 0, whose values all others are made of.
+const ROOMS: [(&str, u8); 14] = [
     ("error", 0),
     ("clock", 0),
+    ("observe", 0),
     ("token", 0),
     ("source", 1),
     ("transport", 1),
+    ("store", 1),
     ("refresh", 2),
     ("grant", 2),
+    ("id_token", 2),
     ("middleware", 3),
     ("provider", 4),
     ("adapter", 4),
     ("testing", 5),
 ];
+
+/// The front door, and the prose of the guide: they lead to every room, and no room imports them.
+const UNRANKED: [&str; 2] = ["lib", "guide"];
 
 fn rank(room: &str) -> Option<u8> {
     ROOMS.iter().find(|(name, _)| *name == room).map(|(_, rank)| *rank)
@@ -76,7 +82,7 @@ fn imports_point_to_lower_ranks() {
     for entry in fs::read_dir(&src).unwrap() {
         let path = entry.unwrap().path();
         let room = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if room != "lib" {
+        if !UNRANKED.contains(&room.as_str()) {
             check(&room, &path, &mut wrong);
         }
     }
