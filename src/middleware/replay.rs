@@ -36,6 +36,7 @@ use http_body_util::{Empty, Full};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(note = "a body of this type needs another policy: see `AuthLayer::replay`")]
 pub trait ReplayPolicy<B> {
     /// Looks at a body that is about to be sent and keeps what it takes to send it again; `None` if it cannot be.
     ///

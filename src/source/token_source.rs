@@ -33,6 +33,7 @@ use crate::{error::TokenError, token::AccessToken};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(note = "make a closure a source with `source_fn`")]
 pub trait TokenSource: Send + 'static {
     /// Asks for a token. `cx` tells why, and what the engine has now.
     fn fetch(&mut self, cx: FetchContext) -> impl Future<Output = Result<AccessToken, TokenError>> + Send;
