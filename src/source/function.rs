@@ -18,6 +18,18 @@ pub struct SourceFn<F>(F);
 /// }));
 /// # drop(handle);
 /// ```
+///
+/// The future of a call borrows nothing from the closure: what it needs is moved or cloned into an `async move` block, per call.
+///
+/// ```
+/// # use tower_token::{AccessToken, source_fn};
+/// # let login = std::sync::Arc::new(String::from("jwt"));
+/// let source = source_fn(move |_cx| {
+///     let login = login.clone();
+///     async move { AccessToken::new(login.as_str()) }
+/// });
+/// # drop(source);
+/// ```
 pub fn source_fn<F, Fut>(f: F) -> SourceFn<F>
 where
     F: FnMut(FetchContext) -> Fut + Send + 'static,
