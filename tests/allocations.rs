@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, header::ACCEPT};
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_token::{BearerAuthLayer, Origins, StaticToken, TokenHandle};
 
 fn inner<B>()
@@ -68,4 +68,30 @@ async fn a_kept_request_costs_one_allocation() {
     let layer = layer().await;
     assert_eq!(allocations(layer.layer(inner()), Empty::<Bytes>::new)[2..], [1; 3]);
     assert_eq!(allocations(layer.layer(inner()), || Full::new(Bytes::from_static(b"body")))[2..], [1; 3]);
+}
+
+/// `client.clone().oneshot(..)`: a clone of a service that is warm itself, made for one request.
+fn allocations_of_fresh_clones<S, B>(mut warm: S, body: impl Fn() -> B) -> [u64; 5]
+where
+    S: Service<Request<B>> + Clone,
+{
+    allocations(&mut warm, &body);
+    let mut cx = Context::from_waker(Waker::noop());
+    [(); 5].map(|()| {
+        let request = request(body());
+        allocation_counter::measure(|| match pin!(warm.clone().oneshot(request)).poll(&mut cx) {
+            Poll::Ready(answer) => assert!(answer.is_ok()),
+            Poll::Pending => panic!("it waits although the token is there"),
+        })
+        .count_total
+    })
+}
+
+/// A clone starts without a header of its own and borrows the one of its layer; only what is kept of the request is its own.
+#[tokio::test]
+async fn a_fresh_clone_per_request_costs_no_allocation_or_one_if_kept() {
+    let layer = layer().await;
+    let boxed = || -> BoxBody<Bytes, Infallible> { Empty::new().boxed() };
+    assert_eq!(allocations_of_fresh_clones(layer.layer(inner()), boxed), [0; 5]);
+    assert_eq!(allocations_of_fresh_clones(layer.layer(inner()), || Full::new(Bytes::from_static(b"body"))), [1; 5]);
 }
