@@ -216,7 +216,7 @@ impl Machine {
             }
         }
         match self.until_next(now) {
-            Some(wait) => Step::Sleep(wait.min(SLICE)),
+            Some(wait) => Step::Sleep(wait),
             None => Step::Park,
         }
     }
@@ -354,7 +354,7 @@ impl Machine {
                 }))
     }
 
-    /// How long until something changes by itself; `None` if only an event can change anything.
+    /// How long until something changes by itself, a slice at most; `None` if only an event can change anything.
     pub(super) fn until_next(&self, now: Moment) -> Option<Duration> {
         let current = self.current.as_ref().into_iter().flat_map(|current| {
             let edges = [current.windows.refresh, current.windows.margin(), current.windows.life];

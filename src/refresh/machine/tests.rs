@@ -478,6 +478,9 @@ fn reset_forgets_failures_strikes_and_the_error() {
     bench.succeeds(Some(3600 * S));
     let generation = bench.machine.published().unwrap().generation();
     bench.rejected(generation);
+    bench.starts();
+    bench.succeeds(Some(3600 * S));
+    bench.rejected(generation + 1);
     bench.pass(S).starts();
 }
 
