@@ -9,19 +9,27 @@ use std::time::Duration;
 /// | [`fetch_timeout`](Self::fetch_timeout) | 30 s | longer than the default token client's own 15 s, so that its error is the one seen |
 /// | [`default_lifetime`](Self::default_lifetime) | none | without a lifetime there is no timed refresh; a 401 still renews the token |
 /// | [`grace`](Self::grace) | none | an expired token is not sent |
+/// | [`idle_after`](Self::idle_after) | never | the first request after a quiet night finds a fresh token |
 /// | [`seed`](Self::seed) | random | a fleet must not refresh in step |
 #[derive(Clone, Debug)]
 pub struct RefreshConfig {
     pub(crate) fetch_timeout: Duration,
     pub(crate) default_lifetime: Option<Duration>,
     pub(crate) grace: Duration,
+    pub(crate) idle_after: Option<Duration>,
     pub(crate) seed: Option<u64>,
 }
 
 impl RefreshConfig {
     /// The defaults.
     pub fn new() -> RefreshConfig {
-        RefreshConfig { fetch_timeout: Duration::from_secs(30), default_lifetime: None, grace: Duration::ZERO, seed: None }
+        RefreshConfig {
+            fetch_timeout: Duration::from_secs(30),
+            default_lifetime: None,
+            grace: Duration::ZERO,
+            idle_after: None,
+            seed: None,
+        }
     }
 
     /// How long one fetch may take. Its future is dropped then, and the attempt fails as `Timeout`.
@@ -45,6 +53,17 @@ impl RefreshConfig {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> RefreshConfig {
         self.grace = grace;
+        self
+    }
+
+    /// Renews nothing while nobody asks: after `quiet`, and at most an eighth more, without a request.
+    ///
+    /// The risk: the first request after that may have to wait for its token, and finds out only then that the source fails.
+    /// Meant for programs with many handles, most of them at rest. A fetch that [`reset`](crate::TokenHandle::reset) or
+    /// [`replace_source`](crate::TokenHandle::replace_source) asked for is made all the same.
+    #[must_use]
+    pub fn idle_after(mut self, quiet: Duration) -> RefreshConfig {
+        self.idle_after = Some(quiet);
         self
     }
 

@@ -8,6 +8,7 @@ use super::{
     config::RefreshConfig,
     schedule::{self, AlreadyExpired, Windows},
     status::{RefreshState, Status},
+    traffic::Traffic,
 };
 use crate::{
     clock::Moment,
@@ -21,6 +22,7 @@ const SLICE: Duration = Duration::from_secs(10);
 
 pub(super) struct Machine {
     config: RefreshConfig,
+    traffic: Traffic,
     rng: fastrand::Rng,
     current: Option<Current>,
     attempt: Option<Attempt>,
@@ -110,6 +112,7 @@ impl Machine {
     pub(super) fn new(config: RefreshConfig) -> Machine {
         let rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         Machine {
+            traffic: Traffic::new(config.idle_after),
             config,
             rng,
             current: None,
@@ -129,10 +132,16 @@ impl Machine {
     // Events from callers.
 
     pub(super) fn ask(&mut self, now: Moment, ask: Ask) -> Reply {
+        self.traffic.hear(now);
         match ask {
             Ask::Token { replayable } => self.token(now, replayable),
             Ask::NewerThan(generation) => self.newer(now, generation),
         }
+    }
+
+    /// Somebody waits, which is as good as asking again.
+    pub(super) fn hear(&mut self, now: Moment) {
+        self.traffic.hear(now);
     }
 
     fn token(&mut self, now: Moment, replayable: bool) -> Reply {
@@ -164,6 +173,7 @@ impl Machine {
     ///
     /// Only the current generation can be rejected: a late 401 must not hurt the successor.
     pub(super) fn reject(&mut self, now: Moment, generation: u64) {
+        self.traffic.hear(now);
         let Some(current) = &mut self.current else { return };
         if current.token.generation() != generation || current.rejected {
             return;
@@ -207,6 +217,7 @@ impl Machine {
     // Events from the driver.
 
     pub(super) fn step(&mut self, now: Moment) -> Step {
+        self.traffic.begin(now);
         if self.attempt.is_none() {
             if self.closing {
                 return Step::End;
@@ -317,10 +328,11 @@ impl Machine {
     // Questions.
 
     /// The generation that may be sent without asking, or 0: no clock is read on that path, so it is shut off while time or a
-    /// rejection matters.
+    /// rejection matters, or somebody has to be heard.
     pub(super) fn open_generation(&self, now: Moment) -> u64 {
         self.current
             .as_ref()
+            .filter(|_| self.traffic.until_deaf(now).is_none_or(|left| !left.is_zero()))
             .filter(|current| !(current.in_margin(now) || current.rejected && self.pending(now)))
             .map_or(0, |current| current.token.generation())
     }
@@ -348,10 +360,14 @@ impl Machine {
         !self.closing
             && self.attempt.is_none()
             && self.gate.as_ref().is_none_or(|gate| gate.remaining(now).is_none())
-            && (self.forced
-                || self.current.as_ref().is_none_or(|current| {
-                    current.rejected || current.windows.refresh.is_some_and(|refresh| current.age(now) >= refresh)
-                }))
+            && (self.forced || !self.traffic.is_idle(now) && self.wanting(now))
+    }
+
+    /// Whether there is no token, or only one that is to be replaced.
+    fn wanting(&self, now: Moment) -> bool {
+        self.current
+            .as_ref()
+            .is_none_or(|current| current.rejected || current.windows.refresh.is_some_and(|refresh| current.age(now) >= refresh))
     }
 
     /// How long until something changes by itself, a slice at most; `None` if only an event can change anything.
@@ -362,7 +378,8 @@ impl Machine {
         });
         let gate = self.gate.as_ref().and_then(|gate| gate.remaining(now));
         let timeout = self.attempt.as_ref().map(|attempt| self.config.fetch_timeout.saturating_sub(attempt.running(now)));
-        current.chain(gate).chain(timeout).filter(|wait| !wait.is_zero()).min().map(|wait| wait.min(SLICE))
+        let deaf = self.traffic.until_deaf(now);
+        current.chain(gate).chain(timeout).chain(deaf).filter(|wait| !wait.is_zero()).min().map(|wait| wait.min(SLICE))
     }
 
     pub(super) fn status(&self, now: Moment) -> Status {

@@ -26,6 +26,7 @@ mod machine;
 mod schedule;
 mod shared;
 mod status;
+mod traffic;
 
 pub use builder::TokenHandleBuilder;
 pub(crate) use cell::Cell;

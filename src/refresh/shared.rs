@@ -99,7 +99,10 @@ impl Shared {
             Reply::Failed(error) => Answer::Failed(error),
         };
         let driver = self.new_driver(&mut state, now);
-        self.sync(&state, now);
+        if self.sync(&state, now) {
+            // The driver shuts it again in time.
+            self.wake.notify_one();
+        }
         unlock(state);
         // After the lock: a clock's `spawn` is foreign code, and a driver that it drops takes the lock.
         let started = driver.map_or(Ok(()), |driver| self.clock.spawn(Box::pin(driver)));
@@ -170,6 +173,9 @@ impl Shared {
     /// What the driver is to do next. If the source was replaced, `source` is the new one from the next fetch on.
     pub(super) fn step(&self, source: &mut Option<BoxSource>) -> Step {
         let (mut state, now) = self.lock();
+        if state.waiters.as_ref().is_some_and(|waiters| waiters.receiver_count() > 0) {
+            state.machine.hear(now);
+        }
         let step = state.machine.step(now);
         let replacement = if let Step::Fetch { .. } = step { state.replacement.take() } else { None };
         self.sync(&state, now);
@@ -259,9 +265,11 @@ impl Shared {
         self.cell.publish(state.machine.published().cloned(), state.open_generation(now));
     }
 
-    /// Sets the switch of the fast path after whatever has happened.
-    fn sync(&self, state: &State, now: Moment) {
-        self.cell.set_open(state.open_generation(now));
+    /// Sets the switch of the fast path after whatever has happened, and says whether that has opened it.
+    fn sync(&self, state: &State, now: Moment) -> bool {
+        let (was, open) = (self.cell.generation(), state.open_generation(now));
+        self.cell.set_open(open);
+        was == 0 && open != 0
     }
 
     fn lock(&self) -> (MutexGuard<'_, State>, Moment) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::StatusCode;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_token::{
     AccessToken, BearerAuthLayer, ErrorKind, FetchContext, FetchReason, RefreshConfig, TokenError, TokenHandle,
     middleware::NotReplayed, refresh::RefreshState, source_fn,
@@ -321,4 +321,48 @@ async fn another_identity_takes_over_at_once() {
     handle.replace_source_and_reject(source_fn(|_| async { AccessToken::new("other") }));
     assert!(handle.current().is_none());
     assert_eq!(handle.token().await.unwrap().expose_secret(), "other");
+}
+
+/// The idle option: nothing is renewed while nobody asks, and whoever then asks is served, however short the quiet time.
+#[tokio::test(start_paused = true)]
+async fn an_idle_engine_fetches_when_somebody_asks() {
+    for idle_after in [Duration::ZERO, 10 * S, 300 * S] {
+        let mint = Mint::living(100 * S);
+        let handle = TokenHandle::builder(mint.source()).config(RefreshConfig::new().idle_after(idle_after)).build();
+        handle.token().await.unwrap();
+        tokio::time::sleep(3600 * S).await;
+        let before = mint.fetches();
+        tokio::time::sleep(36_000 * S).await;
+        assert_eq!(mint.fetches(), before, "nobody asks");
+        assert_eq!(handle.token().await.unwrap().expose_secret(), format!("token-{}", before + 1));
+    }
+}
+
+/// The idle option: traffic on the fast path keeps the engine awake.
+#[tokio::test(start_paused = true)]
+async fn a_busy_engine_is_never_idle() {
+    let (mint, api) = (Mint::living(1000 * S), Api::default());
+    let handle = TokenHandle::builder(mint.source()).config(RefreshConfig::new().idle_after(80 * S)).build();
+    let mut service = BearerAuthLayer::new(origins(), handle).layer(api.service());
+    for _ in 0..360 {
+        assert_eq!(service.ready().await.unwrap().call(get(API)).await.unwrap().status(), 200);
+        tokio::time::sleep(10 * S).await;
+    }
+    assert!((4..=5).contains(&mint.fetches()), "renewed as if there were no such option: {}", mint.fetches());
+}
+
+/// The idle option: a request that finds the fast path shut opens it for its share of the quiet time, and for no longer.
+#[tokio::test(start_paused = true)]
+async fn a_reopened_fast_path_is_shut_in_time() {
+    let mint = Mint::living(27 * S);
+    let handle = TokenHandle::builder(mint.source()).config(RefreshConfig::new().idle_after(16 * S)).build();
+    handle.token().await.unwrap();
+    tokio::time::sleep(5 * S / 2).await;
+    for _ in 0..19 {
+        handle.token().await.unwrap();
+        tokio::time::sleep(S / 2).await;
+    }
+    // The refresh is due between 21.6 and 24.3 s, and the last request was at 11.5 s: not yet quiet for long enough.
+    tokio::time::sleep(25 * S / 2).await;
+    assert_eq!(mint.fetches(), 2);
 }

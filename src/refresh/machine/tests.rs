@@ -509,6 +509,65 @@ fn grace_does_not_hide_an_attempt_in_flight() {
     assert!(matches!(bench.ask(Ask::Token { replayable: true }), Reply::Wait));
 }
 
+fn idle_bench(idle_after: Duration, life: Duration) -> Bench {
+    let mut bench = Bench::with(RefreshConfig::new().idle_after(idle_after));
+    bench.starts();
+    bench.succeeds(Some(life));
+    bench
+}
+
+/// The idle option: without a request nothing is renewed, and the next request starts what is due.
+#[test]
+fn an_idle_engine_renews_nothing_until_somebody_asks() {
+    let mut bench = idle_bench(80 * S, 3600 * S);
+    for _ in 0..2000 {
+        assert!(bench.pass(2 * S).idles());
+    }
+    assert!(matches!(bench.ask(Ask::Token { replayable: true }), Reply::Wait), "it has expired meanwhile");
+    bench.starts();
+    bench.succeeds(Some(3600 * S));
+    bench.pass(3300 * S).idles();
+    assert_eq!(bench.gets(), Some(2), "valid: served at once");
+    bench.starts();
+}
+
+/// The idle option counts from the last request, seen or not: at least the time given, and an eighth more at most.
+#[test]
+fn an_engine_is_idle_after_its_quiet_time() {
+    for (quiet, renews) in [(79 * S, true), (91 * S, false)] {
+        let mut bench = idle_bench(80 * S, 3600 * S);
+        let due = bench.machine.current.as_ref().unwrap().windows.refresh.unwrap();
+        let (start, mut asked) = (bench.now, 0);
+        while start.age(bench.now) + S < due {
+            // Requests take the fast path while it is open, and nobody hears them.
+            if start.age(bench.now) <= due - quiet && bench.open() == 0 {
+                asked += 1;
+                assert_eq!(bench.gets(), Some(1));
+                assert_eq!(bench.open(), 1, "heard, and open again");
+            }
+            assert!(bench.idles());
+            bench.pass(S);
+        }
+        assert!((300..=330).contains(&asked), "one lock in an eighth of the quiet time: {asked}");
+        assert_eq!(matches!(bench.pass(S).step(), Step::Fetch { .. }), renews, "{quiet:?}");
+    }
+}
+
+/// The idle option holds back what nobody has asked for, not what somebody has.
+#[test]
+fn an_idle_engine_does_as_it_is_told() {
+    let mut bench = idle_bench(S, 3600 * S);
+    bench.pass(100 * S).machine.reset();
+    bench.starts();
+    bench.fails().unwrap();
+    bench.pass(S).starts();
+    bench.succeeds(Some(3600 * S));
+    bench.pass(100 * S);
+    let now = bench.now;
+    bench.machine.reject(now, 2);
+    bench.starts();
+}
+
 /// What may happen to an engine.
 #[derive(Clone, Debug)]
 enum Event {
@@ -558,8 +617,8 @@ impl Observer {
     }
 }
 
-fn check(sequence: Vec<Event>) -> Result<(), TestCaseError> {
-    let mut bench = Bench::new();
+fn check(config: RefreshConfig, sequence: Vec<Event>) -> Result<(), TestCaseError> {
+    let mut bench = Bench::with(config);
     let mut seen = Observer::default();
     for event in sequence {
         match event {
@@ -657,17 +716,29 @@ fn check(sequence: Vec<Event>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+/// `cases`, or as many as `PROPTEST_CASES` says.
+fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases, ..config } }
+}
 
+proptest! {
+    #![proptest_config(cases(4_000))]
+
+    /// `.ci/run` tries 100,000.
     #[test]
-    fn the_rules_hold_for_any_sequence(sequence in prop::collection::vec(events(), 1..60)) {
-        check(sequence)?;
+    fn the_rules_hold_for_any_sequence(
+        idle_after in prop::option::of(0_u64..300),
+        sequence in prop::collection::vec(events(), 1..60),
+    ) {
+        let config = RefreshConfig::new();
+        let config = idle_after.map_or(config.clone(), |idle| config.idle_after(Duration::from_secs(idle)));
+        check(config, sequence)?;
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     /// E10, E12: in an outage the number of fetches is the schedule's, whatever the rate of requests and of 401s.
     #[test]
