@@ -34,6 +34,10 @@ pub(super) fn judge(endpoint: &TokenEndpoint, secrets: &Secrets, reply: &Reply, 
     let document = Document::parse(reply.body());
     let lack = if status.is_success() {
         match token(endpoint, document.as_ref()) {
+            Ok(_) if document.as_ref().is_some_and(is_bound) => {
+                let text = "the token endpoint gave a DPoP-bound token, which is no bearer's to send";
+                return Verdict { outcome: Err(TokenError::new(ErrorKind::Misconfigured, text)), unreadable: 0 };
+            }
             Ok(token) => return Verdict { outcome: Ok(token), unreadable: 0 },
             Err(lack) => Some(lack),
         }
@@ -95,6 +99,11 @@ fn token(endpoint: &TokenEndpoint, document: Option<&Document<'_>>) -> Result<Ac
         Some(lifetime) => token.expires_in(lifetime),
         None => token,
     })
+}
+
+/// Whether a token is bound to a key, as RFC 9449 section 5 says it: a server would refuse it with another scheme.
+fn is_bound(document: &Document<'_>) -> bool {
+    document.at("/token_type").and_then(|kind| kind.text()).is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
 }
 
 fn default_class(status: StatusCode) -> ErrorClass {
@@ -220,6 +229,18 @@ mod tests {
             (451, r#"{"code":"WHAT"}"#, Refused),
         ] {
             assert_eq!(failed(status, body).kind(), kind, "{status} {body}");
+        }
+    }
+
+    /// G8, RFC 9449 section 5: a token that is bound to a key cannot be sent as a bearer's.
+    #[test]
+    fn a_bound_token_is_misconfigured() {
+        for kind in ["DPoP", "dpop"] {
+            assert_eq!(failed(200, &format!(r#"{{"token":"tok","token_type":"{kind}"}}"#)).kind(), ErrorKind::Misconfigured);
+        }
+        for kind in [r#""bearer""#, r#""N_A""#, "null", "7", r#""x-dpop""#] {
+            let body = format!(r#"{{"token":"tok","token_type":{kind}}}"#);
+            assert!(judged(&reply(200, &[], body.as_bytes()), 0).outcome.is_ok(), "{kind}");
         }
     }
 

@@ -47,6 +47,7 @@
 //!
 //! | reply | kind | why |
 //! |---|---|---|
+//! | 2xx with a DPoP-bound token (RFC 9449) | `Misconfigured` | a server would refuse it under another scheme |
 //! | 2xx without a usable token | `Transient` | a gateway's login page, a truncated reply |
 //! | 3xx | `Misconfigured` | redirects are never followed: a 307 would carry the secret elsewhere |
 //! | 408, 425, 429, 5xx, 1xx | `Transient` | the server says so |

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// |---|---|---|
 /// | [`fetch_timeout`](Self::fetch_timeout) | 30 s | longer than the default token client's own 15 s, so that its error is the one seen |
 /// | [`default_lifetime`](Self::default_lifetime) | none | without a lifetime there is no timed refresh; a 401 still renews the token |
+/// | `jwt_exp_hint` | off | an access token is opaque to its client |
 /// | [`grace`](Self::grace) | none | an expired token is not sent |
 /// | [`idle_after`](Self::idle_after) | never | the first request after a quiet night finds a fresh token |
 /// | [`seed`](Self::seed) | random | a fleet must not refresh in step |
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub struct RefreshConfig {
     pub(crate) fetch_timeout: Duration,
     pub(crate) default_lifetime: Option<Duration>,
+    pub(crate) jwt_exp_hint: bool,
     pub(crate) grace: Duration,
     pub(crate) idle_after: Option<Duration>,
     pub(crate) seed: Option<u64>,
@@ -26,6 +28,7 @@ impl RefreshConfig {
         RefreshConfig {
             fetch_timeout: Duration::from_secs(30),
             default_lifetime: None,
+            jwt_exp_hint: false,
             grace: Duration::ZERO,
             idle_after: None,
             seed: None,
@@ -43,6 +46,17 @@ impl RefreshConfig {
     #[must_use]
     pub fn default_lifetime(mut self, lifetime: Duration) -> RefreshConfig {
         self.default_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Takes the `exp` claim of a token that is a JWT as a hint when to renew it, if nobody has said how long it lives.
+    ///
+    /// A hint only: the token goes on being sent after that, until a server rejects it or its successor is there. So a local
+    /// clock that is fast withholds nothing; an `exp` less than 10 s ahead is taken for one, and ignored. (Feature `grant`.)
+    #[cfg(feature = "grant")]
+    #[must_use]
+    pub fn jwt_exp_hint(mut self, on: bool) -> RefreshConfig {
+        self.jwt_exp_hint = on;
         self
     }
 

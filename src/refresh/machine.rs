@@ -266,7 +266,11 @@ impl Machine {
         let life = schedule::lifetime(&token, asked, now.wall, self.config.default_lifetime).map_err(|AlreadyExpired| {
             TokenError::new(ErrorKind::Transient, "the source gave a token that has expired already")
         })?;
-        let windows = Windows::new(life, token.refresh_hint(), asked.age(now), &mut self.rng);
+        let hint = token.refresh_hint().or_else(|| {
+            let end = if life.is_none() && self.config.jwt_exp_hint { token.own_expiry() } else { None };
+            Windows::hint_of(end?, asked)
+        });
+        let windows = Windows::new(life, hint, asked.age(now), &mut self.rng);
         let previous = self.current.as_ref();
         let same = previous.filter(|current| current.token.expose_secret() == token.expose_secret());
         if same.is_some_and(|current| current.rejected) {

@@ -8,6 +8,8 @@ use crate::{clock::Moment, token::AccessToken};
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A lifetime below this counts as none: renewing such a token in time would be a busy loop.
 const SHORTEST_LIFE: Duration = Duration::from_millis(50);
+/// A token that says of itself that it ends sooner than this was written by another clock.
+const SHORTEST_HINT: Duration = Duration::from_secs(10);
 const LONGEST_LEAD: Duration = Duration::from_secs(3600);
 const LONGEST_MARGIN: Duration = Duration::from_secs(10);
 const LONGEST_FLOOR: Duration = Duration::from_secs(1);
@@ -33,12 +35,18 @@ impl Windows {
     pub(super) fn new(life: Option<Duration>, hint: Option<Duration>, arrived: Duration, rng: &mut fastrand::Rng) -> Windows {
         let life = life.map(|life| if life < SHORTEST_LIFE { Duration::ZERO } else { life.min(LONGEST_LIFE) });
         let Some(span) = life.or(hint) else { return Windows { life, refresh: None } };
-        let lead = (span / 5).min(LONGEST_LEAD);
+        let lead = lead(span);
         let latest = life.map_or(span, |life| life - lead / 2).min(hint.unwrap_or(Duration::MAX));
         let drawn = draw(latest.saturating_sub(lead / 2), latest, rng);
         // The floor, counted from the success: a server that wishes for a refresh "now" makes no busy loop.
         let floor = arrived.saturating_add(life.map_or(LONGEST_FLOOR, |life| (life / 2).min(LONGEST_FLOOR)));
         Windows { life, refresh: Some(drawn.max(floor).min(life.unwrap_or(Duration::MAX))) }
+    }
+
+    /// The hint that a token gives by naming its own end: a refresh as early as if that were its lifetime.
+    pub(super) fn hint_of(end: SystemTime, asked: Moment) -> Option<Duration> {
+        let life = end.duration_since(asked.wall).ok().filter(|life| *life >= SHORTEST_HINT)?;
+        Some(life - lead(life) / 2)
     }
 
     pub(super) fn expired(&self, age: Duration) -> bool {
@@ -91,6 +99,10 @@ pub(super) fn back_off(failures: u32, rng: &mut fastrand::Rng) -> Duration {
 pub(super) fn delay(failures: u32, terminal: bool, hint: Option<Duration>, rng: &mut fastrand::Rng) -> Duration {
     let own = if terminal { TERMINAL_PROBE } else { back_off(failures, rng) };
     own.max(hint.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+}
+
+fn lead(life: Duration) -> Duration {
+    (life / 5).min(LONGEST_LEAD)
 }
 
 fn draw(from: Duration, to: Duration, rng: &mut fastrand::Rng) -> Duration {

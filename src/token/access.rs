@@ -6,6 +6,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use super::jwt;
 use crate::error::{ErrorKind, TokenError};
 
 /// An access token, as a [`TokenSource`](crate::TokenSource) hands it to the engine.
@@ -127,6 +128,11 @@ impl AccessToken {
 
     pub(crate) fn expiry(&self) -> Option<SystemTime> {
         self.0.expires_at
+    }
+
+    /// When the token says that it ends, if it is a JWT.
+    pub(crate) fn own_expiry(&self) -> Option<SystemTime> {
+        jwt::expiry(&self.0.secret)
     }
 
     pub(crate) fn refresh_hint(&self) -> Option<Duration> {

@@ -1,6 +1,7 @@
 //! What is a token? Plain values: no async, no I/O, and no clock is read here.
 
 mod access;
+mod jwt;
 
 pub use access::AccessToken;
 pub(crate) use access::TokenInner;

@@ -509,6 +509,35 @@ fn grace_does_not_hide_an_attempt_in_flight() {
     assert!(matches!(bench.ask(Ask::Token { replayable: true }), Reply::Wait));
 }
 
+/// G1, E13: a JWT's own end is a hint when to renew it, if nobody has said how long it lives, and nothing else.
+#[cfg(feature = "grant")]
+#[test]
+fn the_end_of_a_jwt_is_a_hint() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    let refresh = |config: RefreshConfig, left: i64, life: Option<Duration>| {
+        let mut bench = Bench::with(config);
+        bench.starts();
+        let now = bench.now.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{}}}"#, now + left as f64));
+        let token = AccessToken::new(format!("e30.{claims}.c2ln")).unwrap();
+        let token = life.map_or(token.clone(), |life| token.expires_in(life));
+        bench.finishes(Ok(token)).unwrap();
+        let current = bench.machine.current.as_ref().unwrap();
+        (current.windows.life, current.windows.refresh.map(|refresh| refresh.as_secs()))
+    };
+    let on = || RefreshConfig::new().jwt_exp_hint(true);
+    let (life, at) = refresh(on(), 3600, None);
+    assert!(life.is_none() && at.is_some_and(|at| (2880..=3240).contains(&at)), "{at:?}");
+    assert_eq!(refresh(RefreshConfig::new(), 3600, None), (None, None), "off by default");
+    for left in [-3600, 0, 9] {
+        assert_eq!(refresh(on(), left, None), (None, None), "another clock: {left}");
+    }
+    let (life, at) = refresh(on(), 20, Some(3600 * S));
+    assert!(life == Some(3600 * S) && at.is_some_and(|at| at > 2000), "who says how long it lives is believed");
+    assert_eq!(refresh(on().default_lifetime(7200 * S), 20, None).0, Some(7200 * S), "the default too");
+}
+
 fn idle_bench(idle_after: Duration, life: Duration) -> Bench {
     let mut bench = Bench::with(RefreshConfig::new().idle_after(idle_after));
     bench.starts();
