@@ -1,6 +1,11 @@
 //! A request in flight: what its answer means, and how it is sent again.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Buf;
 use http::{Request, Response};
@@ -17,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     error::{AuthError, ErrorKind, TokenError},
-    refresh::{Answer, Ask},
+    refresh::{Answer, Ask, TokenHandle},
     token::AccessToken,
 };
 
@@ -25,7 +30,8 @@ use crate::{
 const DRAIN_BYTES: usize = 16 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(100);
 
-/// A mark in the extensions of a 401 that was handed back because its request's body was not kept.
+/// A mark in the extensions of a 401 that was handed back because its request was not kept: for its body, its method, or at the
+/// caller's wish.
 ///
 /// Unless a [`TokenError`] lies beside it, a newer token is there or on its way, and the caller may send the request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +47,14 @@ pub(super) struct Flight<S, B> {
 }
 
 /// What a rejected request comes to.
-pub(super) enum Landing<S, B, R> {
+pub(super) enum Landing<T, E> {
     /// The answer is the caller's.
-    Done(Response<R>),
+    Done(T),
     /// A newer token is there or on its way, and the request was kept.
-    Replay(Flight<S, B>, Snapshot<B>, Response<R>),
+    Replay(BoxFuture<T, E>),
 }
+
+pub(super) type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, AuthError<E>>> + Send>>;
 
 impl<S, B> Flight<S, B> {
     fn config(&self) -> &Config {
@@ -65,28 +73,33 @@ impl<S, B> Flight<S, B> {
     }
 
     /// Takes a rejection to the engine. Nothing is waited for here.
-    pub(super) fn rejected<R>(mut self, mut response: Response<R>) -> Landing<S, B, R> {
-        let kept = self.kept.take();
-        if kept.is_none() {
+    pub(super) fn rejected<R>(mut self, mut response: Response<R>) -> Landing<Response<R>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        // Now, and not after the wait: a stream that has not been sent by now is not to be sent again.
+        let again = self.kept.take().and_then(Snapshot::restore);
+        let handle = &self.config().handle;
+        if again.is_none() {
             response.extensions_mut().insert(NotReplayed);
+            handle.count_replay(false);
         }
-        match (self.config().handle.ask(Ask::NewerThan(self.generation)), kept) {
+        match (handle.ask(Ask::NewerThan(self.generation)), again) {
             (Answer::Failed(error), _) => {
                 response.extensions_mut().insert(error);
             }
             (_, None) => {}
-            (_, Some(kept)) => return Landing::Replay(self, kept, response),
+            (_, Some(again)) => return Landing::Replay(Box::pin(self.replay(again, response))),
         }
         self.mark(&mut response);
         Landing::Done(response)
     }
 
     /// Waits for a newer token and sends the request once more. Without one, the first answer is handed back whole.
-    pub(super) async fn replay<R>(
-        mut self,
-        kept: Snapshot<B>,
-        mut response: Response<R>,
-    ) -> Result<Response<R>, AuthError<S::Error>>
+    async fn replay<R>(mut self, mut request: Request<B>, mut response: Response<R>) -> Result<Response<R>, AuthError<S::Error>>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone,
         R: Body,
@@ -99,14 +112,10 @@ impl<S, B> Flight<S, B> {
                 return Ok(response);
             }
         };
-        let Some(mut request) = kept.restore() else {
-            response.extensions_mut().insert(NotReplayed);
-            self.mark(&mut response);
-            return Ok(response);
-        };
         drain(response.into_body(), self.config().handle.clock()).await;
         self.generation = token.generation();
         self.link.common.authenticate(&mut request, &token)?;
+        self.config().handle.count_replay(true);
         let mut response = self.link.send(request).await?;
         // A second rejection is the caller's to see; only its challenge is put beside it.
         self.config().rejects(&mut response);
@@ -127,15 +136,18 @@ pub(super) async fn first_token<S, B, R>(
     link: Arc<Link<S>>,
     mut request: Request<B>,
     kept: Option<Snapshot<B>>,
+    need: Need,
 ) -> Result<Response<R>, AuthError<S::Error>>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    R: Body,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: Body + Send + 'static,
 {
     let config = &link.common.config;
-    let token = match config.token(Ask::Token { replayable: kept.is_some() }).await {
+    let token = match config.token(need.ask).await {
         Ok(token) => token,
-        Err(_) if config.on_unavailable == OnUnavailable::SendBare => return link.send(request).await,
+        Err(_) if need.or_bare => return link.send(request).await,
         Err(error) => return Err(AuthError::Token(error)),
     };
     link.common.authenticate(&mut request, &token)?;
@@ -146,7 +158,27 @@ where
     }
     match flight.rejected(response) {
         Landing::Done(response) => Ok(response),
-        Landing::Replay(flight, kept, response) => flight.replay(kept, response).await,
+        Landing::Replay(future) => future.await,
+    }
+}
+
+/// What a request needs before it is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Need {
+    pub(super) ask: Ask,
+    /// Whether it is sent bare if that is not to be had.
+    pub(super) or_bare: bool,
+}
+
+impl Need {
+    pub(super) fn token(config: &Config, replayable: bool) -> Need {
+        Need { ask: Ask::Token { replayable }, or_bare: config.on_unavailable == OnUnavailable::SendBare }
+    }
+
+    /// A newer token than the current one, or any if there is none.
+    pub(super) fn new_token(handle: &TokenHandle) -> Need {
+        let current = handle.current().map(|token| Ask::NewerThan(token.generation()));
+        Need { ask: current.unwrap_or(Ask::Token { replayable: false }), or_bare: false }
     }
 }
 

@@ -10,10 +10,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::flight::{Flight, Landing};
+use super::flight::{BoxFuture, Flight, Landing};
 use crate::error::{AuthError, ErrorKind, TokenError};
-
-type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, AuthError<E>>> + Send>>;
 
 pin_project! {
     /// The future of an [`AuthService`](super::AuthService).
@@ -90,10 +88,8 @@ where
                     let Some(flight) = flight else { return Poll::Ready(Ok(response)) };
                     match flight.rejected(response) {
                         Landing::Done(response) => return Poll::Ready(Ok(response)),
-                        Landing::Replay(flight, kept, response) => {
-                            let future = Box::pin(flight.replay(kept, response));
-                            this.state.set(State::Detached { future });
-                        }
+                        // The first future is dropped here.
+                        Landing::Replay(future) => this.state.set(State::Detached { future }),
                     }
                 }
                 Projected::Detached { future } => return future.as_mut().poll(cx),

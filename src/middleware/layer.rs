@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use tower_layer::Layer;
 
 use super::{
@@ -36,6 +36,7 @@ pub type OAuthHeaderLayer<P = Known> = AuthLayer<OAuth, P>;
 /// | option | default | why |
 /// |---|---|---|
 /// | [`replay`](Self::replay) | [`Known`] | takes every body, copies what is cheap to copy |
+/// | [`replay_methods`](Self::replay_methods) | [`Any`](ReplayMethods::Any) | a 401 says that the request was not applied (RFC 9110 section 15.5.2) |
 /// | [`watch`](Self::watch) | on | a revoked token heals by itself |
 /// | [`rejected_when`](Self::rejected_when) | a 401 that a new token may mend | see there |
 /// | [`caller_header`](Self::caller_header) | [`KeepCallers`](CallerHeader::KeepCallers) | who sets a header means it |
@@ -70,6 +71,7 @@ pub(super) struct Config {
     /// The scheme whose challenges count.
     pub(super) scheme: &'static str,
     pub(super) watch: bool,
+    pub(super) replay_methods: ReplayMethods,
     pub(super) rejected_when: Option<Predicate>,
     pub(super) caller_header: CallerHeader,
     pub(super) on_unavailable: OnUnavailable,
@@ -101,6 +103,30 @@ pub enum OnUnavailable {
     SendBare,
 }
 
+/// Requests of which methods are sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayMethods {
+    /// Of any method.
+    #[default]
+    Any,
+    /// Of idempotent methods (RFC 9110 section 9.2.2), for servers that may have acted before they answer 401.
+    Idempotent,
+    /// Of safe methods (RFC 9110 section 9.2.1).
+    Safe,
+}
+
+impl ReplayMethods {
+    #[inline]
+    pub(super) fn contain(self, method: &Method) -> bool {
+        match self {
+            ReplayMethods::Any => true,
+            ReplayMethods::Idempotent => method.is_idempotent(),
+            ReplayMethods::Safe => method.is_safe(),
+        }
+    }
+}
+
 /// The generation of the token that a request was sent with, in the extensions of its response; see
 /// [`expose_generation`](AuthLayer::expose_generation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +144,7 @@ impl<C: Scheme> AuthLayer<C> {
             style: HeaderStyle::of_scheme::<C>(),
             scheme: C::NAME,
             watch: true,
+            replay_methods: ReplayMethods::default(),
             rejected_when: None,
             caller_header: CallerHeader::default(),
             on_unavailable: OnUnavailable::default(),
@@ -133,6 +160,13 @@ impl<C, P> AuthLayer<C, P> {
     #[must_use]
     pub fn replay<Q>(self, policy: Q) -> AuthLayer<C, Q> {
         AuthLayer { config: self.config, policy, scheme: PhantomData }
+    }
+
+    /// Requests of which methods are sent again. One request opts out by [`NoReplay`](super::NoReplay) in its extensions.
+    #[must_use]
+    pub fn replay_methods(mut self, methods: ReplayMethods) -> Self {
+        self.config.replay_methods = methods;
+        self
     }
 
     /// Whether answers are looked at. `false`: the token is put on and that is all, no replay and no renewal after a 401.
@@ -214,6 +248,7 @@ impl fmt::Debug for Config {
             .field("origins", &self.origins)
             .field("style", &self.style)
             .field("watch", &self.watch)
+            .field("replay_methods", &self.replay_methods)
             .field("caller_header", &self.caller_header)
             .field("on_unavailable", &self.on_unavailable)
             .field("wait", &self.wait)

@@ -16,21 +16,25 @@
 //! # Ok(()) }
 //! ```
 
+mod bounded_buffer;
 mod challenge;
 mod flight;
 mod future;
 mod header;
 mod layer;
 mod origin;
+mod per_request;
 mod replay;
 mod service;
 mod snapshot;
 
+pub use bounded_buffer::{BoundedBuffer, BufferedBody};
 pub use challenge::Challenge;
 pub use flight::NotReplayed;
 pub use future::ResponseFuture;
 pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
-pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable};
+pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable, ReplayMethods};
 pub use origin::Origins;
+pub use per_request::{NewToken, NoReplay};
 pub use replay::{CloneBody, Kept, Known, KnownOrEmpty, Never, ReplayPolicy, ReplayWith};
 pub use service::AuthService;

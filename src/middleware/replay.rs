@@ -16,6 +16,7 @@ use http_body_util::{Empty, Full};
 /// | [`Known`] (default) | `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes`, `()`; takes every body |
 /// | [`KnownOrEmpty`] | the same, and any body that is empty from the start: for boxed, axum and tonic bodies |
 /// | [`CloneBody`] | any body that is `Clone` |
+/// | [`BoundedBuffer`](super::BoundedBuffer) | any stream, up to a limit |
 /// | [`ReplayWith`] | what a closure gives |
 /// | [`Never`] | nothing |
 ///
@@ -58,7 +59,7 @@ impl<B> Kept<B> {
         Kept(Inner::Body(body))
     }
 
-    /// The second body is made when it is needed; `None` if it then turns out that it cannot be.
+    /// The second body is made when the 401 is there; `None` if it then turns out that it cannot be.
     pub fn later(make: impl FnOnce() -> Option<B> + Send + 'static) -> Kept<B> {
         Kept(Inner::Later(Box::new(make)))
     }

@@ -11,17 +11,18 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    flight::{Flight, first_token},
+    flight::{Flight, Need, first_token},
     future::ResponseFuture,
     header::{Header, LocalHeader},
-    layer::{CallerHeader, Common, OnUnavailable},
+    layer::{CallerHeader, Common},
     origin::Destination,
+    per_request::{NewToken, NoReplay},
     replay::{Known, ReplayPolicy},
     snapshot::Snapshot,
 };
 use crate::{
     error::{AuthError, ErrorKind, TokenError},
-    refresh::{Answer, Ask},
+    refresh::Answer,
     token::AccessToken,
 };
 
@@ -115,7 +116,10 @@ where
                 return self.fail(TokenError::new(ErrorKind::Misconfigured, text));
             }
         }
-        let Some(header) = self.header.get(config.handle.cell()) else { return self.call_unprepared(request) };
+        // Most requests have no extensions, and then this is one comparison.
+        let new_token = !request.extensions().is_empty() && request.extensions_mut().remove::<NewToken>().is_some();
+        let header = if new_token { None } else { self.header.get(config.handle.cell()) };
+        let Some(header) = header else { return self.call_unprepared(request, new_token) };
         let generation = header.generation;
         match config.style.put(request.headers_mut(), header, config.caller_header) {
             Ok(true) => {
@@ -130,9 +134,9 @@ where
 
 impl<S, P> AuthService<S, P> {
     /// A call while this clone has no header that it may send without asking: the first ones with a token, in the last
-    /// margin before its expiry, and while there is none.
+    /// margin before its expiry, and while there is none; and a call that wants a new one.
     #[inline(never)]
-    fn call_unprepared<B, R>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    fn call_unprepared<B, R>(&mut self, mut request: Request<B>, new_token: bool) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -146,17 +150,17 @@ impl<S, P> AuthService<S, P> {
         }
         let kept = self.keep(&mut request);
         let config = &self.link.common.config;
-        let token = match config.handle.cell().token() {
+        let need = if new_token { Need::new_token(&config.handle) } else { Need::token(config, kept.is_some()) };
+        let published = if new_token { None } else { config.handle.cell().token() };
+        let token = match published {
             Some(token) => Ok(token),
-            None => match config.handle.ask(Ask::Token { replayable: kept.is_some() }) {
+            None => match config.handle.ask(need.ask) {
                 Answer::Token(token) => Ok(token),
-                Answer::Failed(_) if config.on_unavailable == OnUnavailable::SendBare => {
-                    return ResponseFuture::bare(self.inner.call(request));
-                }
+                Answer::Failed(_) if need.or_bare => return ResponseFuture::bare(self.inner.call(request)),
                 Answer::Failed(error) => Err(error),
                 Answer::Soon(..) | Answer::Wait(_) => {
                     self.give_back();
-                    return ResponseFuture::detached(first_token(Arc::clone(&self.link), request, kept));
+                    return ResponseFuture::detached(first_token(Arc::clone(&self.link), request, kept, need));
                 }
             },
         };
@@ -178,7 +182,9 @@ impl<S, P> AuthService<S, P> {
         P: ReplayPolicy<B>,
     {
         let config = &self.link.common.config;
-        let body = if config.watch { self.policy.keep(request.body_mut()) } else { None };
+        let wanted =
+            config.watch && config.replay_methods.contain(request.method()) && request.extensions().get::<NoReplay>().is_none();
+        let body = if wanted { self.policy.keep(request.body_mut()) } else { None };
         body.and_then(|body| Snapshot::new(request, body, config.style.name()))
     }
 

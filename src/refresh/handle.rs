@@ -1,5 +1,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use super::{
     builder::TokenHandleBuilder,
     cell::Cell,
@@ -190,6 +192,32 @@ impl TokenHandle {
     /// The engine's health, without a secret in it.
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// Follows the engine's health: the value changes whenever more than the time has.
+    ///
+    /// The engine's task tells, so nothing is told before its start nor while its runtime is gone; [`status`](Self::status)
+    /// always knows. As with every tokio `watch`: a borrowed value must not be held for long, since it keeps that task waiting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_token::{AccessToken, TokenHandle, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = TokenHandle::new(source_fn(|_cx| async { AccessToken::new("secret") }));
+    /// let mut health = handle.subscribe();
+    /// let token = handle.token().await?;
+    /// let status = health.wait_for(|status| status.generation() == token.generation()).await?;
+    /// assert_eq!((status.fetches(), status.last_error()), (1, None));
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe(&self) -> watch::Receiver<Status> {
+        self.shared.subscribe()
+    }
+
+    /// Counts a request that was sent again, or that could not be.
+    pub(crate) fn count_replay(&self, sent: bool) {
+        self.shared.count_replay(sent);
     }
 
     pub(crate) fn cell(&self) -> &Cell {

@@ -69,11 +69,13 @@ struct Gate {
     delay: Duration,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) fetches: u64,
     pub(super) failures: u64,
     pub(super) rejections: u64,
+    pub(super) replays: u64,
+    pub(super) not_replayed: u64,
 }
 
 /// What a caller wants.
@@ -188,6 +190,12 @@ impl Machine {
             let delay = schedule::back_off(self.strikes, &mut self.rng);
             self.close_gate(now, delay);
         }
+    }
+
+    /// A rejected request was sent again, or could not be.
+    pub(super) fn count_replay(&mut self, sent: bool) {
+        let count = if sent { &mut self.counts.replays } else { &mut self.counts.not_replayed };
+        *count += 1;
     }
 
     /// Forgets back-off and failures and asks for a fetch at once.

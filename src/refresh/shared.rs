@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     /// Wakes the driver. It has one listener, so `notify_one` keeps a wake-up that comes between two waits.
     wake: Notify,
     state: Mutex<State>,
+    /// Those who watch the status, from the first of them on.
+    watchers: OnceLock<watch::Sender<Status>>,
 }
 
 struct State {
@@ -85,6 +87,7 @@ impl Shared {
                 waiters: None,
                 restartable: true,
             }),
+            watchers: OnceLock::new(),
         })
     }
 
@@ -113,15 +116,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn reject(self: &Arc<Self>, generation: u64) {
+    pub(super) fn reject(&self, generation: u64) {
         self.event(|machine, now| machine.reject(now, generation));
     }
 
-    pub(super) fn reset(self: &Arc<Self>) {
+    pub(super) fn reset(&self) {
         self.event(|machine, _| machine.reset());
     }
 
-    pub(super) fn close(self: &Arc<Self>) {
+    pub(super) fn close(&self) {
         let (mut state, now) = self.lock();
         state.machine.close();
         self.sync(&state, now);
@@ -132,7 +135,7 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    pub(super) fn replace_source(self: &Arc<Self>, source: BoxSource, reject: bool) {
+    pub(super) fn replace_source(&self, source: BoxSource, reject: bool) {
         let (mut state, now) = self.lock();
         state.machine.replace_source(reject);
         let replaced = state.replacement.replace(source);
@@ -151,6 +154,14 @@ impl Shared {
     pub(super) fn status(&self) -> Status {
         let (state, now) = self.lock();
         state.machine.status(now)
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
+        self.watchers.get_or_init(|| watch::Sender::new(self.status())).subscribe()
+    }
+
+    pub(crate) fn count_replay(&self, sent: bool) {
+        self.event(|machine, _| machine.count_replay(sent));
     }
 
     /// The wait for the attempt in flight, if there is one.
@@ -183,6 +194,7 @@ impl Shared {
         if replacement.is_some() {
             *source = replacement;
         }
+        self.tell();
         step
     }
 
@@ -207,13 +219,17 @@ impl Shared {
         if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
             waiters.send_replace(Some(outcome));
         }
+        self.tell();
     }
 
     /// While an attempt is in flight: how long it may be left alone, or `None` if it has taken too long.
     pub(super) fn patience(&self) -> Option<Duration> {
         let (state, now) = self.lock();
         self.sync(&state, now);
-        if state.machine.overdue(now) { None } else { state.machine.until_next(now) }
+        let patience = if state.machine.overdue(now) { None } else { state.machine.until_next(now) };
+        unlock(state);
+        self.tell();
+        patience
     }
 
     pub(super) fn finish(&self, result: Outcome) {
@@ -234,7 +250,21 @@ impl Shared {
 
     // Within.
 
-    fn event(self: &Arc<Self>, event: impl FnOnce(&mut Machine, Moment)) {
+    /// Tells those who watch, if anything but the time has changed. The engine's task alone does that: a request never meets the
+    /// lock that they hold while they look.
+    fn tell(&self) {
+        if let Some(watchers) = self.watchers.get() {
+            watchers.send_if_modified(|told| {
+                // Read in here, so that of two who tell, the later one tells the later status.
+                let status = self.status();
+                let news = !told.is_still(&status);
+                *told = status;
+                news
+            });
+        }
+    }
+
+    fn event(&self, event: impl FnOnce(&mut Machine, Moment)) {
         let (mut state, now) = self.lock();
         event(&mut state.machine, now);
         self.sync(&state, now);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::machine::Counts;
 use crate::error::ErrorKind;
 
-/// The health of an engine: plain values, without a secret in them.
+/// The health of an engine at one moment: plain values, without a secret in them.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub(super) state: RefreshState,
@@ -82,5 +82,22 @@ impl Status {
     /// How many tokens were rejected.
     pub fn rejections(&self) -> u64 {
         self.counts.rejections
+    }
+
+    /// How many requests were sent a second time, with a newer token.
+    pub fn replays(&self) -> u64 {
+        self.counts.replays
+    }
+
+    /// How many rejected requests were handed their 401 because they were not kept
+    /// ([`NotReplayed`](crate::middleware::NotReplayed)).
+    pub fn not_replayed(&self) -> u64 {
+        self.counts.not_replayed
+    }
+
+    /// Whether nothing but the time has changed.
+    pub(super) fn is_still(&self, other: &Status) -> bool {
+        let events = |status: &Status| (status.state, status.generation, status.rejected, status.last_error, status.counts);
+        events(self) == events(other)
     }
 }

@@ -6,6 +6,7 @@
 mod contract;
 mod hostile;
 mod http;
+mod per_request;
 mod runtime;
 mod secrets;
 mod support;
