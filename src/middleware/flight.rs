@@ -177,8 +177,8 @@ impl Need {
 
     /// A newer token than the current one, or any if there is none.
     pub(super) fn new_token(handle: &TokenHandle) -> Need {
-        let current = handle.current().map(|token| Ask::NewerThan(token.generation()));
-        Need { ask: current.unwrap_or(Ask::Token { replayable: false }), or_bare: false }
+        let current = handle.current().map_or(0, |token| token.generation());
+        Need { ask: Ask::NewerThan(current), or_bare: false }
     }
 }
 

@@ -7,6 +7,7 @@ use tower::{Layer, ServiceExt};
 use tower_token::{
     AuthError, BearerAuthLayer, ErrorKind, TokenHandle,
     middleware::{NewToken, NoReplay, NotReplayed, OnUnavailable, ReplayMethods},
+    refresh::RefreshState,
 };
 
 use crate::support::{API, Api, Mint, get, origins};
@@ -158,11 +159,32 @@ async fn a_watcher_is_told() {
     assert!(error.is_ok(), "the token is valid still: {state:?}");
     mint.down(false);
     health.wait_for(|status| status.generation() == 3 && status.last_error().is_none()).await.unwrap();
+    mint.hold(true);
+    handle.reset();
+    health.wait_for(|status| status.state() == RefreshState::Fetching).await.unwrap();
+    handle.reject(3);
+    tokio::time::timeout(S, health.wait_for(|status| status.is_rejected())).await.expect("told while the fetch goes on").unwrap();
+    mint.hold(false);
+    health.wait_for(|status| status.generation() == 4 && !status.is_rejected()).await.unwrap();
     // A quiet moment is no news.
     health.mark_unchanged();
     assert!(tokio::time::timeout(30 * S, health.changed()).await.is_err());
     handle.shutdown(S).await.unwrap();
-    health.wait_for(|status| status.state() == tower_token::refresh::RefreshState::Closed).await.unwrap();
+    health.wait_for(|status| status.state() == RefreshState::Closed).await.unwrap();
     drop(handle);
     assert!(health.changed().await.is_err(), "the engine is gone");
+}
+
+/// L9: a watcher learns that the engine's driver is gone, and does not go on seeing a fetch that nobody makes.
+#[tokio::test]
+async fn a_watcher_is_told_when_the_driver_goes() {
+    let mint = Mint::default();
+    mint.hold(true);
+    let (handle, driver) = TokenHandle::builder(mint.source()).pair();
+    let mut health = handle.subscribe();
+    let mut driver = Box::pin(driver);
+    assert!(futures::poll!(&mut driver).is_pending());
+    assert_eq!(health.borrow_and_update().state(), RefreshState::Fetching);
+    drop(driver);
+    assert_eq!(health.borrow_and_update().state(), RefreshState::Closed);
 }
