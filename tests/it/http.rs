@@ -21,14 +21,14 @@ use tower_token::{
 
 const S: Duration = Duration::from_secs(1);
 
-type Hyper<B = Full<Bytes>> = Client<HttpConnector, B>;
+pub(crate) type Hyper<B = Full<Bytes>> = Client<HttpConnector, B>;
 
-fn hyper<B: http_body::Body<Data: Send> + Send>(h2: bool) -> Hyper<B> {
+pub(crate) fn hyper<B: http_body::Body<Data: Send> + Send>(h2: bool) -> Hyper<B> {
     Client::builder(TokioExecutor::new()).http2_only(h2).build_http()
 }
 
 /// An emulator, and a handle on its tokens.
-async fn yonne() -> (YonneEmulator, TokenHandle) {
+pub(crate) async fn yonne() -> (YonneEmulator, TokenHandle) {
     let yonne = YonneEmulator::start().await.unwrap();
     let handle = TokenHandle::new(source(&yonne));
     (yonne, handle)
@@ -38,7 +38,7 @@ fn source(yonne: &YonneEmulator) -> Yonne {
     Yonne::new(yonne.api_key(), yonne.api_secret()).unwrap().base_url(yonne.base_url()).unwrap()
 }
 
-fn layer(yonne: &YonneEmulator, handle: &TokenHandle) -> BearerAuthLayer {
+pub(crate) fn layer(yonne: &YonneEmulator, handle: &TokenHandle) -> BearerAuthLayer {
     BearerAuthLayer::new(yonne.base_url().parse::<Origins>().unwrap(), handle.clone())
 }
 
@@ -46,7 +46,7 @@ fn summary(yonne: &YonneEmulator) -> Request<Full<Bytes>> {
     Request::get(format!("{}/api/courier/s2s/metrics/summary", yonne.base_url())).body(Full::default()).unwrap()
 }
 
-async fn text<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>) -> String {
+pub(crate) async fn text<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 

@@ -9,6 +9,7 @@ mod http;
 mod per_request;
 mod runtime;
 mod secrets;
+mod streams;
 mod support;
 mod traits;
 mod waiting;
