@@ -3,6 +3,7 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clocks;
 mod contract;
 mod hostile;
 mod http;
