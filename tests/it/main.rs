@@ -10,6 +10,7 @@ mod http;
 mod per_request;
 mod runtime;
 mod secrets;
+mod sends;
 mod streams;
 mod support;
 mod traits;
