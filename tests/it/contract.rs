@@ -325,6 +325,22 @@ async fn an_insufficient_scope_is_surfaced_and_not_refreshed() {
     assert_eq!(mint.fetches(), 1);
 }
 
+/// R12: a protocol that says "unauthenticated" inside a 200 is not replayed; its user tells the engine which token was meant.
+#[tokio::test]
+async fn a_rejection_inside_a_200_is_the_users_to_report() {
+    let (api, mint) = (Api::default(), Mint::default());
+    let handle = TokenHandle::new(mint.source());
+    let service = BearerAuthLayer::new(origins(), handle.clone()).expose_generation(true).layer_over(api.service());
+    let sent = service.clone().oneshot(get(API)).await.unwrap();
+    let Some(&Generation(generation)) = sent.extensions().get() else { panic!("no generation") };
+    let mut health = handle.subscribe();
+    handle.reject(generation);
+    health.wait_for(|status| status.generation() == 2).await.unwrap();
+    handle.reject(generation);
+    assert_eq!(service.oneshot(get(API)).await.unwrap().into_body(), "answer to Bearer token-2");
+    assert_eq!(mint.fetches(), 2, "E15: the same report again is about a token that is gone");
+}
+
 #[tokio::test]
 async fn the_generation_that_a_response_was_sent_with_is_told_on_request() {
     let (api, mint) = (Api::accepting("token-2"), Mint::default());

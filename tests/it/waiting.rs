@@ -366,3 +366,21 @@ async fn a_reopened_fast_path_is_shut_in_time() {
     tokio::time::sleep(25 * S / 2).await;
     assert_eq!(mint.fetches(), 2);
 }
+
+/// E7: after an outage of an hour the engine is alive, and the first token comes within one back-off of the end.
+#[tokio::test(start_paused = true)]
+async fn an_hour_long_outage_ends_within_one_back_off() {
+    let mint = Mint::living(600 * S);
+    let handle = TokenHandle::new(mint.source());
+    handle.token().await.unwrap();
+    mint.down(true);
+    tokio::time::sleep(3600 * S).await;
+    assert_eq!(handle.token().await.unwrap_err().kind(), ErrorKind::Transient);
+    let fetches = mint.fetches();
+    // 3,000 s and more of outage at 30 to 60 s each, after six shorter ones and the first fetch.
+    assert!((50..=130).contains(&fetches), "{fetches}");
+    mint.down(false);
+    let mut health = handle.subscribe();
+    tokio::time::timeout(60 * S, health.wait_for(|status| status.generation() == 2)).await.expect("within one back-off").unwrap();
+    assert_eq!(mint.fetches(), fetches + 1);
+}
