@@ -655,7 +655,8 @@ mod tests {
             for entry in [format!("https://{host}{port}"), without_user] {
                 let (Ok(origins), Ok(uri)) = (Origins::parse_allowing_plain_http(&entry), url.parse::<Uri>()) else { continue };
                 let numeric = oracle(&entry).is_some_and(|(_, host, _)| host.starts_with(|first: char| first.is_ascii_digit()));
-                if !numeric && oracle(&entry) == oracle(&url) {
+                // What the other parser cannot read at all, as `a.0`, is no origin to agree about.
+                if !numeric && oracle(&entry).is_some() && oracle(&entry) == oracle(&url) {
                     prop_assert_eq!(origins.judge(&uri), Allowed, "{} {}", entry, url);
                 }
             }
