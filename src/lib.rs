@@ -50,6 +50,7 @@
 #![cfg_attr(not(feature = "provider"), doc = "| `provider` | 4 | Which quirks has a vendor? |")]
 #![cfg_attr(feature = "testing", doc = "| [`testing`] | 5 | Who plays the server in a test? |")]
 #![cfg_attr(not(feature = "testing"), doc = "| `testing` | 5 | Who plays the server in a test? |")]
+//! | [`guide`] | prose | Why is it so, what is guaranteed, what should I not do, what does it do under load? |
 //!
 //! # Features
 //!
@@ -66,6 +67,7 @@ pub mod clock;
 mod error;
 #[cfg(feature = "grant")]
 pub mod grant;
+pub mod guide;
 pub mod middleware;
 #[cfg(feature = "provider")]
 pub mod provider;

@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn margin_and_youth_scale_with_the_lifetime() {
-        for (life, margin, youth) in [(S, S / 20, S / 4), (30 * S, S * 3 / 2, S * 15 / 2), (3600 * S, 10 * S, 10 * S)] {
+        for (life, margin, youth) in
+            [(S, S / 20, S / 4), (30 * S, S * 3 / 2, S * 15 / 2), (3600 * S, 10 * S, 10 * S), (86400 * S, 10 * S, 10 * S)]
+        {
             let windows = Windows::new(Some(life), None, Duration::ZERO, &mut rng());
             assert_eq!((windows.margin(), windows.youth()), (Some(life - margin), youth), "{life:?}");
         }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -14,7 +14,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_token::{
     AuthError, BearerAuthLayer, ErrorKind, Origins, TokenError, TokenHandle,
-    middleware::NotReplayed,
+    middleware::{HeaderStyle, NotReplayed},
     provider::yonne::{ErrorCode, Yonne},
     testing::{ManualClock, ScriptedReply, ScriptedServer, YonneCall, YonneCode, YonneEmulator},
 };
@@ -205,6 +205,25 @@ async fn a_redirect_to_a_foreign_origin_gets_no_token() {
     assert_eq!(foreign.requests().len(), 1);
     assert!(!foreign.requests()[0].headers.contains_key("authorization"));
     assert_eq!(yonne.token_calls(), 1, "R10: and renews nothing");
+}
+
+/// What the guide warns of: a follower under the layer goes where the layer does not look.
+#[tokio::test]
+async fn a_follower_inside_the_layer_takes_a_custom_header_along_and_brings_a_foreign_401_back() {
+    for (name, leaks) in [(AUTHORIZATION, false), (HeaderName::from_static("x-api-key"), true)] {
+        let (yonne, handle) = yonne().await;
+        let foreign = ScriptedServer::start([ScriptedReply::json(401, "{}")]).await.unwrap();
+        let elsewhere = format!("{}/elsewhere", foreign.base_url());
+        let home = ScriptedServer::start([ScriptedReply::new(307, "").header("location", elsewhere)]).await.unwrap();
+        let layer = BearerAuthLayer::new(home.base_url().parse().unwrap(), handle).header(HeaderStyle::bare(name.clone()));
+        let client = layer.layer(FollowRedirectLayer::new().layer(hyper::<Full<Bytes>>(false)));
+        let request = Request::get(format!("{}/start", home.base_url())).body(Full::default()).unwrap();
+        assert_eq!(client.oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+        assert!(home.requests().iter().all(|request| request.headers.contains_key(&name)));
+        assert!(foreign.requests().iter().all(|request| request.headers.contains_key(&name) == leaks), "{name}");
+        assert_eq!((home.requests().len(), foreign.requests().len()), (2, 2), "sent again after the stranger's 401");
+        assert_eq!(yonne.token_calls(), 2, "for which the token was renewed");
+    }
 }
 
 /// E5.
