@@ -7,6 +7,7 @@ mod clocks;
 mod contract;
 mod hostile;
 mod http;
+mod origin_matrix;
 mod per_request;
 mod runtime;
 mod secrets;
