@@ -1,11 +1,13 @@
-//! One file per group of rules. `http` runs over real HTTP on loopback; the others, which are about time, readiness and
-//! runtimes, run over services made of closures.
+//! One file per group of rules. `http` and its like run over real HTTP on loopback; the others, which are about time, readiness
+//! and runtimes, run over services made of closures.
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clocks;
 mod contract;
+mod early;
 mod hostile;
+mod hpack;
 mod http;
 mod origin_matrix;
 mod per_request;
@@ -14,6 +16,7 @@ mod runtime;
 mod secrets;
 mod sends;
 mod server;
+mod stacks;
 mod streams;
 mod support;
 mod traits;

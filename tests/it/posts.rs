@@ -15,8 +15,8 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use tower::{Layer, Service, ServiceExt};
 use tower_token::{
-    AccessToken, BearerAuthLayer, FetchContext, Origins, TokenHandle, TokenSource, middleware::NotReplayed,
-    source_fn, testing::ManualClock,
+    AccessToken, BearerAuthLayer, FetchContext, Origins, TokenHandle, TokenSource, middleware::NotReplayed, source_fn,
+    testing::ManualClock,
 };
 
 use crate::server::{Server, client};
