@@ -19,5 +19,6 @@ mod server;
 mod stacks;
 mod streams;
 mod support;
+mod sweep;
 mod traits;
 mod waiting;

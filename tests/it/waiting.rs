@@ -1,11 +1,6 @@
 //! The engine under callers: who waits, who does not, and what a dropped one leaves behind.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::StatusCode;
 use tower::{Layer, Service, ServiceExt};
@@ -98,36 +93,6 @@ async fn dropping_every_caller_in_mid_refresh_still_stores_the_token() {
     mint.hold(false);
     handle.ready(S).await.unwrap();
     assert_eq!((handle.current().unwrap().generation(), mint.fetches()), (1, 1));
-}
-
-/// E5, as a sweep: every future is polled N times and dropped, for every N until it completes.
-#[tokio::test(start_paused = true)]
-async fn a_call_may_be_dropped_after_any_poll() {
-    for polls in 0.. {
-        let (api, mint) = (Api::accepting("token-2"), Mint::living(3600 * S));
-        let handle = TokenHandle::new(mint.source());
-        let service = BearerAuthLayer::new(origins(), handle.clone()).layer(api.service());
-        let completed = {
-            let mut call = pin!(service.oneshot(get(API)));
-            let mut completed = false;
-            for _ in 0..polls {
-                completed = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
-                if completed {
-                    break;
-                }
-                tokio::time::sleep(S).await;
-            }
-            completed
-        };
-        // Whatever was dropped, the next call finds an engine that works and no more than two fetches.
-        let service = BearerAuthLayer::new(origins(), handle.clone()).layer(api.service());
-        assert_eq!(service.oneshot(get(API)).await.unwrap().status(), StatusCode::OK, "after {polls} polls");
-        assert_eq!(mint.fetches(), 2, "after {polls} polls");
-        if completed {
-            assert!(polls > 2, "the sweep went through the waits");
-            break;
-        }
-    }
 }
 
 /// E15: a 401 for a token that was replaced meanwhile costs no fetch and is sent again with the current one.
