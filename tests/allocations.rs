@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response, header::ACCEPT};
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_token::{BearerAuthLayer, Origins, StaticToken, TokenHandle};
+use tower_token::{AuthError, BearerAuthLayer, ErrorKind, Origins, StaticToken, TokenError, TokenHandle, source_fn};
 
 fn inner<B>()
 -> impl Service<Request<B>, Response = Response<String>, Error = Infallible, Future = Ready<Result<Response<String>, Infallible>>>
@@ -94,4 +94,52 @@ async fn a_fresh_clone_per_request_costs_no_allocation_or_one_if_kept() {
     let boxed = || -> BoxBody<Bytes, Infallible> { Empty::new().boxed() };
     assert_eq!(allocations_of_fresh_clones(layer.layer(inner()), boxed), [0; 5]);
     assert_eq!(allocations_of_fresh_clones(layer.layer(inner()), || Full::new(Bytes::from_static(b"body"))), [1; 5]);
+}
+
+/// L7: so many callers wait in an outage. What each takes is given back when it goes, and all who stay are answered at once.
+fn memory_of_waiters<F: Future>(wait: impl Fn() -> F) -> (u64, Vec<std::pin::Pin<Box<F>>>) {
+    const WAITERS: usize = 100_000;
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiting = Vec::with_capacity(WAITERS);
+    let wait = || {
+        let mut future = Box::pin(wait());
+        assert!(future.as_mut().poll(&mut cx).is_pending());
+        future
+    };
+    let taken = allocation_counter::measure(|| waiting.extend(std::iter::repeat_with(wait).take(WAITERS))).bytes_current;
+    let half = waiting.split_off(WAITERS / 2);
+    let given_back = allocation_counter::measure(|| half.into_iter().for_each(drop)).bytes_current;
+    let list = (WAITERS / 2 * size_of::<usize>()) as i64;
+    // The first of all has started the engine, whose task is no waiter's.
+    assert!((given_back + list + taken / 2).abs() < 4096, "who goes leaves nothing: {taken} taken, {given_back} by half of them");
+    (taken as u64 / WAITERS as u64, waiting)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_waiters_take_little_and_are_all_answered() {
+    let gate = tokio::sync::watch::Sender::new(false);
+    let open = gate.clone();
+    let handle = TokenHandle::new(source_fn(move |_| {
+        let mut open = open.subscribe();
+        async move {
+            open.wait_for(|open| *open).await.unwrap();
+            Err::<tower_token::AccessToken, _>(TokenError::transient("down"))
+        }
+    }));
+    let layer = BearerAuthLayer::new("https://api.example.com".parse::<Origins>().unwrap(), handle.clone());
+    let service = layer.layer(inner::<Full<Bytes>>());
+    let (each_call, calls) = memory_of_waiters(|| service.clone().oneshot(request(Full::default())));
+    let (each_token, tokens) = memory_of_waiters(|| handle.token());
+    assert!(each_call <= 5120, "{each_call} bytes for a call that waits");
+    assert!(each_token <= 512, "{each_token} bytes for a caller of token() that waits");
+    gate.send_replace(true);
+    for call in calls {
+        let Err(AuthError::Token(error)) = call.await else { panic!("there was no token") };
+        assert_eq!(error.kind(), ErrorKind::Transient);
+    }
+    for token in tokens {
+        assert_eq!(token.await.unwrap_err().kind(), ErrorKind::Transient);
+    }
+    assert_eq!(handle.status().fetches(), 1);
+    println!("{each_call} bytes for a call that waits, {each_token} for a caller of token()");
 }
