@@ -9,9 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tower::{Layer, Service, ServiceExt};
 use tower_token::{
@@ -71,7 +72,7 @@ impl Revoking {
         TokenHandle::builder(self.source()).clock(self.clock.clone()).build()
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(self, request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
         let (head, body) = request.into_parts();
         let number: usize = head.headers["x-number"].to_str().unwrap().parse().unwrap();
         let said = head.headers["x-digest"].to_str().unwrap().to_owned();
@@ -89,7 +90,13 @@ impl Revoking {
             if head.headers.contains_key("x-again") {
                 book.expected_again.insert(number);
             }
-            return Response::builder().status(401).body(Full::from(refusal())).unwrap();
+            // In pieces, so that the head is there before the end.
+            let pieces: Vec<_> = refusal().as_bytes().chunks(2048).map(Bytes::copy_from_slice).collect();
+            let pieces = stream::iter(pieces).then(async |piece| {
+                tokio::task::yield_now().await;
+                Ok(Frame::data(piece))
+            });
+            return Response::builder().status(401).body(StreamBody::new(pieces).boxed_unsync()).unwrap();
         }
         book.expected_again.remove(&number);
         book.served += 1;
@@ -97,7 +104,7 @@ impl Revoking {
         if book.served >= self.period * (book.revocations + 1) && book.expected_again.is_empty() {
             self.revoke(&mut book);
         }
-        Response::new(Full::from(got))
+        Response::new(Full::from(got).boxed_unsync())
     }
 
     /// The clock first: whoever has asked for the old token has asked for it `AGE` ago.
@@ -108,8 +115,9 @@ impl Revoking {
     }
 }
 
+/// Less than what is drained.
 fn refusal() -> String {
-    "the token was revoked; ".repeat(100)
+    "the token was revoked; ".repeat(600)
 }
 
 /// Length and hash.
@@ -130,12 +138,12 @@ fn random_body(rng: &mut fastrand::Rng, text: &Bytes) -> Bytes {
     text.slice(start..start + length)
 }
 
-type Stream = StreamBody<futures::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+type Stream = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
 /// The same bytes in pieces, which nobody can send again.
-fn stream(body: &Bytes) -> Stream {
+fn streamed(body: &Bytes) -> Stream {
     let pieces: Vec<_> = body.chunks(5000).map(|piece| Ok(Frame::data(body.slice_ref(piece)))).collect();
-    StreamBody::new(futures::stream::iter(pieces))
+    StreamBody::new(stream::iter(pieces))
 }
 
 fn post<B>(server: &Server, number: usize, body: &Bytes, carried: B) -> Request<B> {
@@ -183,7 +191,7 @@ async fn posts_while_tokens_are_revoked(h2: bool) {
                     assert_eq!(answer(&full, request).await, (StatusCode::OK, false, digest(&body)), "post {number}");
                     continue;
                 }
-                match answer(&streams, post(&server, number, &body, stream(&body))).await {
+                match answer(&streams, post(&server, number, &body, streamed(&body))).await {
                     (StatusCode::OK, false, echo) => assert_eq!(echo, digest(&body), "stream {number}"),
                     (StatusCode::UNAUTHORIZED, true, text) if text == refusal() => handed_back += 1,
                     other => panic!("stream {number}: {other:?}"),

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Body;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -27,10 +27,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start<F, Fut>(answer: F) -> Server
+    pub(crate) async fn start<F, Fut, B>(answer: F) -> Server
     where
         F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        Fut: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -68,7 +69,7 @@ impl Drop for Server {
 }
 
 /// A client that speaks HTTP/1.1, or HTTP/2 with prior knowledge.
-pub(crate) fn client<B: http_body::Body<Data: Send> + Send>(h2: bool) -> Client<HttpConnector, B> {
+pub(crate) fn client<B: Body<Data: Send> + Send>(h2: bool) -> Client<HttpConnector, B> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new()).http2_only(h2).build(connector)
