@@ -17,7 +17,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::Incoming;
 use tower::{Layer, ServiceExt};
-use tower_token::{BearerAuthLayer, Origins, TokenHandle, middleware::NotReplayed};
+use tower_token::{AuthError, BearerAuthLayer, Origins, TokenHandle, middleware::NotReplayed};
 
 use crate::{
     server::{Server, client},
@@ -106,5 +106,24 @@ async fn a_body_that_was_cut_off_is_replayed_whole() {
         let length = soon("its body", response.into_body().collect()).await.unwrap().to_bytes();
         assert_eq!(length, (16 << 20).to_string(), "http2: {h2}, {rest:?}");
         assert_eq!((heads.load(Ordering::SeqCst), mint.fetches()), (2, 2));
+    }
+}
+
+/// Over HTTP/1 the connection may be closed under the body before its 401 is read: then the call fails, or is replayed whole.
+#[tokio::test]
+async fn a_connection_that_is_closed_under_a_body_costs_the_call_at_most() {
+    for _ in 0..10 {
+        let ((server, heads), mint) = (early(Rest::Drop).await, Mint::default());
+        let client = layer(&server, &TokenHandle::new(mint.source())).layer(client::<Full<Bytes>>(false));
+        let call = client.clone().oneshot(post(&server, Full::from(vec![7; 4 << 20])));
+        match soon("an answer or an error", call).await {
+            Ok(response) => {
+                assert_eq!(response.status(), StatusCode::OK);
+                let length = soon("its body", response.into_body().collect()).await.unwrap().to_bytes();
+                assert_eq!((length, heads.load(Ordering::SeqCst)), (Bytes::from((4 << 20).to_string()), 2));
+            }
+            Err(AuthError::Service(_)) => assert_eq!(heads.load(Ordering::SeqCst), 1, "not sent again after an error (R7)"),
+            Err(AuthError::Token(error)) => panic!("{error}"),
+        }
     }
 }

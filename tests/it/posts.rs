@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{
+    Request, Response, StatusCode,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -20,7 +23,10 @@ use tower_token::{
     testing::ManualClock,
 };
 
-use crate::server::{Server, client};
+use crate::{
+    server::{Server, client},
+    support::{API, Mint, origins},
+};
 
 const POSTS: usize = 10_000;
 const CALLERS: usize = 24;
@@ -244,5 +250,30 @@ async fn a_thousand_replays_take_one_connection() {
         }
         let replays = book.lock().unwrap().sent.values().filter(|times| **times == 2).count();
         assert_eq!((replays, server.connections()), (1199, 1), "http2: {h2}");
+    }
+}
+
+/// R7: a 401 was not applied, RFC 9110 section 15.5.2. Of any other answer nobody knows, and an error may come after the deed.
+#[tokio::test]
+async fn nothing_but_a_401_is_sent_twice() {
+    for (first, second) in [(Ok(401), Ok(503)), (Ok(401), Err(())), (Ok(503), Ok(200)), (Err(()), Ok(200))]
+        .into_iter()
+        .chain([400, 403, 404, 407, 408, 409, 419, 425, 429, 498, 500, 502, 504].map(|status| (Ok(status), Ok(200))))
+    {
+        let (sent, handle) = (Arc::new(Mutex::new(0)), TokenHandle::new(Mint::default().source()));
+        let counted = sent.clone();
+        let server = tower::service_fn(move |_: Request<String>| {
+            *counted.lock().unwrap() += 1;
+            let answer = if *counted.lock().unwrap() == 1 { first } else { second };
+            let response =
+                |status| Response::builder().status(status).header(WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#);
+            let answer = answer.map(|status: u16| response(status).body(String::new()).unwrap());
+            async move { answer.map_err(|()| std::io::Error::from(std::io::ErrorKind::ConnectionReset)) }
+        });
+        let layer = BearerAuthLayer::new(origins(), handle.clone());
+        let answer = layer.layer(server).oneshot(Request::post(API).body("pay".to_owned()).unwrap()).await;
+        let (last, times) = if first == Ok(401) { (second, 2) } else { (first, 1) };
+        assert_eq!(answer.map(|response| response.status().as_u16()).map_err(drop), last, "{first:?}, {second:?}");
+        assert_eq!((*sent.lock().unwrap(), handle.status().rejections()), (times, times - 1), "{first:?}, {second:?}");
     }
 }
