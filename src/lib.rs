@@ -39,6 +39,7 @@
 //! |---|---|---|
 //! | `error`: [`TokenError`], [`AuthError`] | 0 | What can go wrong? |
 //! | [`clock`] | 0 | Where do time, sleep and spawn come from? |
+//! | `sync` | 0 | What does a model check put in the place of locks and atomics? |
 //! | `token`: [`AccessToken`] | 0 | What is a token? |
 //! | [`source`] | 1 | Where do tokens come from? |
 //! | [`transport`] | 1 | How do token calls travel? |
@@ -73,6 +74,7 @@ pub mod middleware;
 pub mod provider;
 pub mod refresh;
 pub mod source;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;

@@ -4,10 +4,11 @@
 use std::{fs, path::Path};
 
 /// A room and its rank, also of rooms that are yet to be built. Rooms of one rank do not know each other, but for rank 0, whose values all others are made of.
-const ROOMS: [(&str, u8); 14] = [
+const ROOMS: [(&str, u8); 15] = [
     ("error", 0),
     ("clock", 0),
     ("observe", 0),
+    ("sync", 0),
     ("token", 0),
     ("source", 1),
     ("transport", 1),

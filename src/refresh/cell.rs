@@ -1,10 +1,11 @@
 //! The only atomics: what a request reads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwapOption;
-
-use crate::token::{AccessToken, TokenInner};
+use crate::{
+    sync::{ArcSwapOption, AtomicU64},
+    token::{AccessToken, TokenInner},
+};
 
 /// The published token, and the switch that says whether it may be sent without asking.
 ///

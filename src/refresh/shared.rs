@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     clock::{Clock, Moment},
     error::{ErrorKind, TokenError},
     source::BoxSource,
+    sync::{Mutex, MutexGuard},
     token::AccessToken,
 };
 
