@@ -21,6 +21,10 @@ use crate::{
     token::AccessToken,
 };
 
+/// All schedules with no more than so many switches away from a thread that could go on, unless `LOOM_MAX_PREEMPTIONS` says
+/// otherwise: there are too many of them for all.
+const PREEMPTIONS: usize = 3;
+
 /// Each look finds it a minute later: no token is young, so a rejection is never held back. Nobody wakes from a sleep.
 #[derive(Debug)]
 struct FlyingClock {
@@ -74,7 +78,10 @@ impl Polled {
 /// While a refresh is under way, two callers whose token was rejected say so: one as a request does, from what it read without
 /// the lock, the other from what the engine told it.
 pub fn a_rejection_races_with_a_publication() {
-    loom::model(|| {
+    let mut model = loom::model::Builder::new();
+    // `LOOM_MAX_PREEMPTIONS` has been read by now.
+    model.preemption_bound = model.preemption_bound.or(Some(PREEMPTIONS));
+    model.check(|| {
         let mut fetched = 0;
         let source = source_fn(move |_cx| {
             fetched += 1;

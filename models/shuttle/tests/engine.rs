@@ -1,0 +1,368 @@
+use std::time::Duration;
+
+use shuttle::{
+    future::{spawn, yield_now},
+    rand::{Rng, thread_rng},
+};
+use tower_token_shuttle::{
+    caller::Caller,
+    clock::Clock,
+    error::ErrorKind,
+    script::Act,
+    world::{World, explore, join, over_time},
+};
+
+/// Callers wait for the first token, one of them gives up: one fetch serves all, and whoever was woken finds the token in the
+/// cell.
+#[test]
+fn one_fetch_serves_all_who_wait() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0), Act::Give(2), Act::PanicInDrop]);
+        let waits = [(); 3].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                assert_eq!(caller.token().await.unwrap().generation(), 1);
+                assert!(caller.is_open(), "woken before the token was published");
+            })
+        });
+        let gives_up = spawn({
+            let caller = caller.clone();
+            async move { caller.cancelled(2).await }
+        });
+        join(waits).await;
+        join([gives_up]).await;
+        assert_eq!(world.fetches(), 1);
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// A failure or a panic reaches all who wait, and nobody waits on.
+#[test]
+fn one_failure_reaches_all_who_wait() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Fail, Act::Refuse, Act::PanicAtOnce, Act::PanicLater]);
+        let waits = [(); 3].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                let error = caller.token().await.unwrap_err();
+                assert!(error.retry_at().is_some() || error.kind() == ErrorKind::Panicked);
+                error.kind()
+            })
+        });
+        let gives_up = spawn({
+            let caller = caller.clone();
+            async move { caller.cancelled(2).await }
+        });
+        let kinds = join(waits).await;
+        join([gives_up]).await;
+        assert!(kinds.iter().all(|kind| *kind == kinds[0]));
+        assert_eq!(world.fetches(), 1, "the others came in the back-off");
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// E15: callers hold the same token and are told 401, some at once and some late. Each gets a newer one, and there is one
+/// refresh. A rejection that nobody waits for leads to one as well.
+#[test]
+fn one_refresh_follows_a_rejection() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0), Act::Give(2)]);
+        caller.token().await.unwrap();
+        let waits = [(); 2].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                assert_eq!(caller.newer_than(1).await.unwrap().generation(), 2);
+            })
+        });
+        let tells = spawn({
+            let caller = caller.clone();
+            async move { caller.handle.reject(1) }
+        });
+        let reads = spawn({
+            let caller = caller.clone();
+            async move {
+                caller.token().await.unwrap();
+                caller.token().await.unwrap();
+            }
+        });
+        join(waits).await;
+        join([tells, reads]).await;
+        assert_eq!((world.fetches(), caller.handle.status().generation()), (2, 2));
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// The engine sleeps; a rejection or a reset wakes it, without anybody who waits.
+#[test]
+fn the_engine_wakes_for_a_rejection_or_a_reset() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0)]);
+        caller.token().await.unwrap();
+        let tells = [
+            spawn({
+                let caller = caller.clone();
+                async move { caller.handle.reject(1) }
+            }),
+            spawn({
+                let caller = caller.clone();
+                async move { caller.handle.reset() }
+            }),
+        ];
+        // One fetch may answer both.
+        world.fetched(2).await;
+        join(tells).await;
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// The source is replaced while callers wait and a fetch of the old one may be in flight: still one fetch at a time, and a
+/// token of the old one is never seen again.
+#[test]
+fn a_replaced_source_is_gone() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0), Act::Give(2), Act::Fail, Act::PanicLater]);
+        let waits = [(); 2].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                let first = caller.token().await;
+                let second = caller.token().await;
+                assert!(first.is_err() || second.is_ok(), "a replacement keeps the token, or waits for the next one");
+            })
+        });
+        let replaces = spawn({
+            let (caller, second, third) =
+                (caller.clone(), world.source(2, &[Act::Give(0), Act::Give(1)]), world.source(3, &[Act::Give(1)]));
+            async move {
+                caller.handle.replace_source(second);
+                yield_now().await;
+                caller.handle.replace_source_and_reject(third);
+                caller.dismissed_before(3);
+                assert!(caller.token().await.unwrap().expose_secret().starts_with("3-"));
+            }
+        });
+        let resets = spawn({
+            let caller = caller.clone();
+            async move { caller.handle.reset() }
+        });
+        join(waits).await;
+        join([replaces, resets]).await;
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// A shutdown races with callers, a rejection and a reset: each caller is answered, a fetch in flight is finished, and none
+/// starts afterwards.
+#[test]
+fn nothing_starts_after_a_shutdown() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0), Act::Give(2), Act::Fail, Act::PanicAtOnce]);
+        let asks = [(); 2].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                if let Ok(token) = caller.token().await {
+                    let _newer = caller.newer_than(token.generation()).await;
+                }
+            })
+        });
+        let resets = spawn({
+            let caller = caller.clone();
+            async move { caller.handle.reset() }
+        });
+        let ends = spawn({
+            let (caller, watch) = (caller.clone(), world.watch.clone());
+            async move {
+                caller.handle.shutdown(Duration::MAX).await.unwrap();
+                watch.close();
+                let generation = caller.generation();
+                match caller.token().await {
+                    Ok(token) => assert_eq!(token.generation(), generation, "the last fetch was awaited"),
+                    Err(error) => assert_eq!((error.kind(), generation), (ErrorKind::Closed, 0)),
+                }
+            }
+        });
+        join(asks).await;
+        join([resets, ends]).await;
+        // The handle is still there: the task has ended all the same.
+        world.clock.tasks_end().await;
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// The last handle goes while a fetch is due, in flight or done, and others gave up waiting: the task ends by itself.
+#[test]
+fn the_last_handle_takes_the_engine_with_it() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0), Act::Give(3), Act::Fail, Act::PanicLater, Act::PanicInDrop]);
+        let leave = [0, 1, 2].map(|polls| {
+            let caller = caller.clone();
+            spawn(async move { caller.cancelled(polls).await })
+        });
+        drop(caller);
+        join(leave).await;
+        world.ends().await;
+    });
+}
+
+/// The runtime under the engine goes, twice, at any point of a fetch or between two: who waits starts the next task, and the
+/// source is not lost.
+#[test]
+fn a_killed_engine_starts_again() {
+    explore(|| async {
+        let world = World::new(None);
+        let caller = world.caller(&[Act::Give(0), Act::Give(2), Act::PanicInDrop]);
+        let asks = [(); 3].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                let generation = caller.token().await.unwrap().generation();
+                caller.newer_than(generation).await.ok();
+                caller.token().await.unwrap();
+            })
+        });
+        let kills = spawn({
+            let clock = world.clock.clone();
+            async move {
+                for _ in 0..2 {
+                    yield_now().await;
+                    clock.kill().await;
+                }
+            }
+        });
+        join(asks).await;
+        join([kills]).await;
+        // Whatever was killed, the next use finds an engine.
+        let fetches = world.fetches();
+        caller.handle.reset();
+        caller.cancelled(1).await;
+        world.fetched(fetches + 1).await;
+        caller.token().await.unwrap();
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// The task that is spawned first is refused, as outside a runtime: whoever started it is told, the others go on.
+#[test]
+fn a_refused_task_is_one_callers_error() {
+    explore(|| async {
+        let world = World::new(None);
+        world.clock.refuse();
+        let caller = world.caller(&[Act::Give(0), Act::Give(2)]);
+        let asks = [(); 3].map(|()| {
+            let caller = caller.clone();
+            spawn(async move { caller.token().await.map_err(|error| error.kind()) })
+        });
+        let refused: Vec<_> = join(asks).await.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused, [ErrorKind::Misconfigured]);
+        assert_eq!(caller.token().await.unwrap().generation(), 1);
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// A driver that the user runs, and drops: callers get what there is, or are told that there will be nothing.
+#[test]
+fn a_pairs_driver_is_the_only_one() {
+    explore(|| async {
+        let world = World::new(None);
+        let (handle, driver) = world.builder(&[Act::Give(0), Act::Give(2)]).pair();
+        world.clock.spawn(Box::pin(driver)).unwrap();
+        let caller = Caller::new(handle, world.clock.clone());
+        let asks = [(); 2].map(|()| {
+            let caller = caller.clone();
+            spawn(async move {
+                match caller.token().await {
+                    Ok(token) => drop(caller.newer_than(token.generation()).await),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Closed),
+                }
+            })
+        });
+        let kills = spawn({
+            let clock = world.clock.clone();
+            async move { clock.kill().await }
+        });
+        join([kills]).await;
+        world.clock.tasks_end().await;
+        world.watch.close();
+        join(asks).await;
+        assert!(!caller.is_open(), "nobody would shut it in time");
+        drop(caller);
+        world.ends().await;
+    });
+}
+
+/// Everything at once, while time passes: tokens that expire, sources that hang, fail and panic, rejections, resets, another
+/// source, killed tasks and callers that give up. Then a shutdown.
+#[test]
+fn anything_may_happen_at_any_time() {
+    const ACTS: &[Act] = &[
+        Act::Give(0),
+        Act::Give(1),
+        Act::Give(2),
+        Act::Slow,
+        Act::Repeat,
+        Act::Fail,
+        Act::Refuse,
+        Act::PanicAtOnce,
+        Act::PanicLater,
+        Act::PanicInDrop,
+        Act::Hang,
+    ];
+    explore(|| async {
+        let world = World::new(Some(Duration::from_secs(400)));
+        let clock = world.clock.clone();
+        over_time(&clock, async move {
+            let caller = world.caller(ACTS);
+            let actors = [(); 3].map(|()| {
+                let (caller, clock, source) = (caller.clone(), world.clock.clone(), world.source(1, ACTS));
+                spawn(async move {
+                    let mut source = Some(source);
+                    let mut generation = 0;
+                    for _ in 0..3 {
+                        match thread_rng().gen_range(0..9) {
+                            0 | 1 => {
+                                if let Ok(token) = caller.token().await {
+                                    generation = token.generation();
+                                }
+                            }
+                            2 => caller.handle.reject(generation),
+                            3 => drop(caller.newer_than(generation).await),
+                            4 => caller.cancelled(thread_rng().gen_range(0..3)).await,
+                            5 => caller.handle.reset(),
+                            6 => {
+                                if let Some(source) = source.take() {
+                                    match thread_rng().gen_range(0..2) {
+                                        0 => caller.handle.replace_source(source),
+                                        _ => caller.handle.replace_source_and_reject(source),
+                                    }
+                                }
+                            }
+                            7 => clock.kill().await,
+                            _ => drop(caller.handle.ready(Duration::from_secs(60)).await),
+                        }
+                    }
+                })
+            });
+            join(actors).await;
+            if caller.handle.shutdown(Duration::from_secs(60)).await.is_ok() {
+                world.watch.close();
+            }
+            drop(caller.token().await);
+            drop(caller);
+            world.ends().await;
+        })
+        .await;
+    });
+}
