@@ -92,33 +92,45 @@ fn one_refresh_follows_a_rejection() {
         });
         join(waits).await;
         join([tells, reads]).await;
-        assert_eq!((world.fetches(), caller.handle.status().generation()), (2, 2));
+        let status = caller.handle.status();
+        assert_eq!((world.fetches(), status.generation(), status.rejections(), status.is_rejected()), (2, 2, 1, false));
         drop(caller);
         world.ends().await;
     });
 }
 
-/// The engine sleeps; a rejection or a reset wakes it, without anybody who waits.
+/// The engine goes to sleep; a rejection, a reset or another source wakes it, without anybody who waits.
 #[test]
-fn the_engine_wakes_for_a_rejection_or_a_reset() {
+fn the_engine_wakes_by_itself() {
     explore(|| async {
         let world = World::new(None);
         let caller = world.caller(&[Act::Give(0)]);
         caller.token().await.unwrap();
-        let tells = [
-            spawn({
-                let caller = caller.clone();
-                async move { caller.handle.reject(1) }
-            }),
-            spawn({
-                let caller = caller.clone();
-                async move { caller.handle.reset() }
-            }),
-        ];
-        // One fetch may answer both.
+        match thread_rng().gen_range(0..3) {
+            0 => caller.handle.reject(1),
+            1 => caller.handle.reset(),
+            _ => caller.handle.replace_source(world.source(2, &[Act::Give(0)])),
+        }
         world.fetched(2).await;
-        join(tells).await;
         drop(caller);
+        world.ends().await;
+    });
+}
+
+/// Callers wait for a driver that never runs: a shutdown answers them.
+#[test]
+fn a_shutdown_answers_who_waits_for_nothing() {
+    explore(|| async {
+        let world = World::new(None);
+        let (handle, driver) = world.builder(&[Act::Give(0)]).pair();
+        let caller = Caller::new(handle, world.clock.clone());
+        let asks = [(); 2].map(|()| {
+            let caller = caller.clone();
+            spawn(async move { caller.token().await.unwrap_err().kind() })
+        });
+        caller.handle.shutdown(Duration::MAX).await.unwrap();
+        assert_eq!(join(asks).await, [ErrorKind::Closed; 2]);
+        drop((caller, driver));
         world.ends().await;
     });
 }
