@@ -4,7 +4,7 @@ use std::{
     panic::resume_unwind,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll},
@@ -50,6 +50,8 @@ pub struct Watch {
     busy: AtomicBool,
     /// A fetch must not start any more.
     closed: AtomicBool,
+    /// What went wrong in a source. A panic there would be caught, and taken for the source's.
+    fault: Mutex<Option<&'static str>>,
     /// How many fetches have begun.
     pub fetches: tokio::sync::watch::Sender<u64>,
     /// Sources that have not been dropped.
@@ -59,7 +61,13 @@ pub struct Watch {
 impl Default for Watch {
     fn default() -> Watch {
         let fetches = tokio::sync::watch::channel(0).0;
-        Watch { busy: AtomicBool::default(), closed: AtomicBool::default(), fetches, alive: AtomicU64::default() }
+        Watch {
+            busy: AtomicBool::default(),
+            closed: AtomicBool::default(),
+            fault: Mutex::default(),
+            fetches,
+            alive: AtomicU64::default(),
+        }
     }
 }
 
@@ -67,6 +75,16 @@ impl Watch {
     /// From now on, a fetch that starts is a failure.
     pub fn close(&self) {
         self.closed.store(true, SeqCst);
+    }
+
+    fn check(&self, right: bool, fault: &'static str) {
+        if !right {
+            self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        }
+    }
+
+    pub fn fault(&self) -> Option<&'static str> {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,20 +142,20 @@ fn panic() -> ! {
 
 impl TokenSource for Script {
     fn fetch(&mut self, cx: FetchContext) -> impl Future<Output = Result<AccessToken, TokenError>> + Send {
-        assert!(!self.watch.closed.load(SeqCst), "a fetch starts after the shutdown");
+        self.watch.check(!self.watch.closed.load(SeqCst), "a fetch starts after the shutdown");
         let act = self.acts[thread_rng().gen_range(0..self.acts.len())];
         let mut fetch = 0;
         self.watch.fetches.send_modify(|fetches| {
             *fetches += 1;
             fetch = *fetches;
         });
-        assert!(!self.watch.busy.swap(true, SeqCst), "two fetches are in flight");
+        self.watch.check(!self.watch.busy.swap(true, SeqCst), "two fetches are in flight");
         if let Act::PanicAtOnce = act {
             self.watch.busy.store(false, SeqCst);
             panic();
         }
         let fresh = AccessToken::new(format!("{}-{fetch}", self.number));
-        let life = self.life;
+        let (life, watch) = (self.life, Arc::clone(&self.watch));
         let work = Box::pin(async move {
             let token = match act {
                 Act::Give(turns) => {
@@ -163,7 +181,8 @@ impl TokenSource for Script {
                 Act::PanicInDrop => fresh?,
                 Act::Hang => {
                     cx.clock().sleep(Duration::from_secs(3600))?.await;
-                    return Err(TokenError::transient("the fetch timeout did not come"));
+                    watch.check(false, "the fetch timeout did not come");
+                    return Err(TokenError::transient("scripted"));
                 }
             };
             Ok(match life {

@@ -91,6 +91,7 @@ impl World {
     /// With the last handle gone, the engine's task ends, and nothing keeps the source alive.
     pub async fn ends(&self) {
         self.clock.tasks_end().await;
+        assert_eq!(self.watch.fault(), None);
         assert_eq!(self.watch.alive.load(SeqCst), 0, "sources that were not dropped");
     }
 }

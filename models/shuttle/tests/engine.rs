@@ -315,6 +315,32 @@ fn a_pairs_driver_is_the_only_one() {
     });
 }
 
+/// Time passes, and after a while the source gives nothing more: a token is given until it expires, and then no longer, although
+/// the fast path looks at no clock.
+#[test]
+fn an_expired_token_is_not_given() {
+    explore(|| async {
+        let world = World::new(Some(Duration::from_secs(400)));
+        let clock = world.clock.clone();
+        over_time(&clock, async move {
+            let caller = world.caller(&[Act::Give(0), Act::Give(0), Act::Fail, Act::Refuse, Act::PanicLater, Act::Hang]);
+            let asks = [(); 2].map(|()| {
+                let (caller, clock) = (caller.clone(), world.clock.clone());
+                spawn(async move {
+                    for _ in 0..6 {
+                        drop(caller.token().await);
+                        clock.sleep(Duration::from_secs(100)).unwrap().await;
+                    }
+                })
+            });
+            join(asks).await;
+            drop(caller);
+            world.ends().await;
+        })
+        .await;
+    });
+}
+
 /// Everything at once, while time passes: tokens that expire, sources that hang, fail and panic, rejections, resets, another
 /// source, killed tasks and callers that give up. Then a shutdown.
 #[test]
