@@ -1,3 +1,7 @@
+//! The engine, with whatever may happen to it at any moment.
+//!
+//! Under each test stand the breaks of the engine's sources that were tried by hand and made it fail, in 2,000 schedules.
+
 use std::time::Duration;
 
 use shuttle::{
@@ -14,6 +18,10 @@ use tower_token_shuttle::{
 
 /// Callers wait for the first token, one of them gives up: one fetch serves all, and whoever was woken finds the token in the
 /// cell.
+///
+/// - `Shared::finish` wakes who waits before it publishes, or publishes after it has unlocked
+/// - `Machine::accept` does not count the generation up
+/// - `drive` does not listen while it parks
 #[test]
 fn one_fetch_serves_all_who_wait() {
     explore(|| async {
@@ -39,6 +47,8 @@ fn one_fetch_serves_all_who_wait() {
 }
 
 /// A failure or a panic reaches all who wait, and nobody waits on.
+///
+/// - `fetch` does not catch the panic of a poll
 #[test]
 fn one_failure_reaches_all_who_wait() {
     explore(|| async {
@@ -67,6 +77,8 @@ fn one_failure_reaches_all_who_wait() {
 
 /// E15: callers hold the same token and are told 401, some at once and some late. Each gets a newer one, and there is one
 /// refresh. A rejection that nobody waits for leads to one as well.
+///
+/// - `Machine::reject` does not compare the generation, or rejects one twice
 #[test]
 fn one_refresh_follows_a_rejection() {
     explore(|| async {
@@ -100,6 +112,8 @@ fn one_refresh_follows_a_rejection() {
 }
 
 /// The engine goes to sleep; a rejection, a reset or another source wakes it, without anybody who waits.
+///
+/// - `Shared::event` or `Shared::replace_source` does not wake the driver, or wakes it before the event
 #[test]
 fn the_engine_wakes_by_itself() {
     explore(|| async {
@@ -118,6 +132,8 @@ fn the_engine_wakes_by_itself() {
 }
 
 /// Callers wait for a driver that never runs: a shutdown answers them.
+///
+/// - `Shared::close` keeps the waiters
 #[test]
 fn a_shutdown_answers_who_waits_for_nothing() {
     explore(|| async {
@@ -137,6 +153,10 @@ fn a_shutdown_answers_who_waits_for_nothing() {
 
 /// The source is replaced while callers wait and a fetch of the old one may be in flight: still one fetch at a time, and a
 /// token of the old one is never seen again.
+///
+/// - `Machine::finish` accepts the result of a replaced source
+/// - `Shared::replace_source` does not publish
+/// - another source is asked at once, beside the fetch in flight
 #[test]
 fn a_replaced_source_is_gone() {
     explore(|| async {
@@ -174,6 +194,8 @@ fn a_replaced_source_is_gone() {
 
 /// A shutdown races with callers, a rejection and a reset: each caller is answered, a fetch in flight is finished, and none
 /// starts afterwards.
+///
+/// - `Machine::due` or `Machine::step` takes no notice of the closing
 #[test]
 fn nothing_starts_after_a_shutdown() {
     explore(|| async {
@@ -213,6 +235,8 @@ fn nothing_starts_after_a_shutdown() {
 }
 
 /// The last handle goes while a fetch is due, in flight or done, and others gave up waiting: the task ends by itself.
+///
+/// - the last handle does not close, or closes without waking the driver
 #[test]
 fn the_last_handle_takes_the_engine_with_it() {
     explore(|| async {
@@ -230,6 +254,10 @@ fn the_last_handle_takes_the_engine_with_it() {
 
 /// The runtime under the engine goes, twice, at any point of a fetch or between two: who waits starts the next task, and the
 /// source is not lost.
+///
+/// - `Shared::vacate` keeps the source or the waiters
+/// - `Machine::orphan` keeps the attempt
+/// - the first who waits does not wake the driver
 #[test]
 fn a_killed_engine_starts_again() {
     explore(|| async {
@@ -285,6 +313,8 @@ fn a_refused_task_is_one_callers_error() {
 }
 
 /// A driver that the user runs, and drops: callers get what there is, or are told that there will be nothing.
+///
+/// - `Shared::vacate` leaves the switch on, or leaves the engine of a pair open
 #[test]
 fn a_pairs_driver_is_the_only_one() {
     explore(|| async {
@@ -317,6 +347,9 @@ fn a_pairs_driver_is_the_only_one() {
 
 /// Time passes, and after a while the source gives nothing more: a token is given until it expires, and then no longer, although
 /// the fast path looks at no clock.
+///
+/// - `Machine::open_generation` leaves the switch on in the margin
+/// - `Shared::patience` knows no deadline
 #[test]
 fn an_expired_token_is_not_given() {
     explore(|| async {
