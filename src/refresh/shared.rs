@@ -158,7 +158,7 @@ impl Shared {
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
-        self.watchers.get_or_init(|| watch::Sender::new(self.status())).subscribe()
+        self.watchers.get_or_init(|| watch::channel(self.status()).0).subscribe()
     }
 
     pub(crate) fn count_replay(&self, sent: bool) {

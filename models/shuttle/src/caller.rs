@@ -12,10 +12,11 @@ use std::{
 };
 
 use shuttle::future::yield_now;
+use tokio::sync::watch;
 
 use crate::{
     error::TokenError,
-    refresh::{Ask, TokenHandle},
+    refresh::{Ask, Status, TokenHandle},
     time::ModelClock,
     token::AccessToken,
 };
@@ -65,6 +66,10 @@ impl Caller {
         let open = self.handle.cell().token().map(|token| token.generation());
         assert!(open.is_none_or(|open| open >= token.generation()), "{open:?} is open after {} was given", token.generation());
         Ok(token)
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Status> {
+        self.handle.subscribe()
     }
 
     /// Whether there is a token that may be sent without asking.

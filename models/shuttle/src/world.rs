@@ -58,12 +58,18 @@ pub struct World {
     pub clock: ModelClock,
     pub watch: Arc<Watch>,
     pub life: Option<Duration>,
+    config: RefreshConfig,
 }
 
 impl World {
     /// `life`: of all tokens.
     pub fn new(life: Option<Duration>) -> World {
-        World { clock: ModelClock::default(), watch: Arc::default(), life }
+        World { clock: ModelClock::default(), watch: Arc::default(), life, config: RefreshConfig::new().seed(SEED) }
+    }
+
+    pub fn idle_after(mut self, quiet: Duration) -> World {
+        self.config = self.config.idle_after(quiet);
+        self
     }
 
     pub fn source(&self, number: u64, acts: &'static [Act]) -> Script {
@@ -71,8 +77,7 @@ impl World {
     }
 
     pub fn builder(&self, acts: &'static [Act]) -> TokenHandleBuilder {
-        let config = RefreshConfig::new().seed(SEED);
-        TokenHandle::builder(self.source(1, acts)).config(config).clock(self.clock.clone())
+        TokenHandle::builder(self.source(1, acts)).config(self.config.clone()).clock(self.clock.clone())
     }
 
     pub fn caller(&self, acts: &'static [Act]) -> Caller {

@@ -345,6 +345,36 @@ fn a_pairs_driver_is_the_only_one() {
     });
 }
 
+/// An engine that is idle as soon as it may be, and sooner than its task can look: who asks is answered, and who watches is told.
+///
+/// - `Shared::step` does not hear who waits
+#[test]
+fn an_idle_engine_answers_who_asks() {
+    explore(|| async {
+        let world = World::new(Some(Duration::from_secs(100))).idle_after(Duration::ZERO);
+        let clock = world.clock.clone();
+        over_time(&clock, async move {
+            let caller = world.caller(&[Act::Give(0), Act::Give(1), Act::Give(0)]);
+            let mut health = caller.subscribe();
+            let watcher = spawn(async move { health.wait_for(|status| status.generation() >= 2).await.map(drop).is_ok() });
+            let asks = [(); 2].map(|()| {
+                let (caller, clock) = (caller.clone(), world.clock.clone());
+                spawn(async move {
+                    for _ in 0..3 {
+                        caller.token().await.unwrap();
+                        clock.sleep(Duration::from_secs(150)).unwrap().await;
+                    }
+                })
+            });
+            join(asks).await;
+            assert_eq!(join([watcher]).await, [true]);
+            drop(caller);
+            world.ends().await;
+        })
+        .await;
+    });
+}
+
 /// Time passes, and after a while the source gives nothing more: a token is given until it expires, and then no longer, although
 /// the fast path looks at no clock.
 ///
