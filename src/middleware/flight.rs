@@ -65,7 +65,9 @@ impl<S, B> Flight<S, B> {
     #[inline]
     pub(super) fn is_rejected<R>(&self, response: &mut Response<R>) -> bool {
         let config = self.config();
-        let rejected = config.watch && config.rejects(response);
+        // Most answers are neither, and then nothing else is looked at.
+        let doubtful = matches!(response.status().as_u16(), 401 | 403) || config.rejected_when.is_some();
+        let rejected = doubtful && config.watch && config.rejects(response);
         if !rejected {
             self.mark(response);
         }
@@ -184,6 +186,7 @@ impl Need {
 
 impl Config {
     /// Whether a server has rejected the token. If not, a challenge that no new token would meet is put in the extensions.
+    #[cold]
     fn rejects<R>(&self, response: &mut Response<R>) -> bool {
         let verdict = challenge::verdict(self.scheme, response.status(), response.headers());
         let rejected = match &self.rejected_when {

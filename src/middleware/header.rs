@@ -4,7 +4,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap,
-    header::{AUTHORIZATION, Entry, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, Entry, HeaderName, HeaderValue, IntoHeaderName},
 };
 
 use super::{challenge::is_tchar, layer::CallerHeader};
@@ -94,20 +94,51 @@ impl HeaderStyle {
         headers.contains_key(&self.name)
     }
 
-    pub(super) fn name(&self) -> &HeaderName {
-        &self.name
-    }
-
     /// Puts the header on, or leaves a caller's own; says whether it is on.
     #[inline]
     pub(super) fn put(&self, headers: &mut HeaderMap, header: &Header, callers: CallerHeader) -> Result<bool, TokenError> {
-        match headers.try_entry(&self.name).map_err(|_full| too_many())? {
-            Entry::Occupied(_) if callers == CallerHeader::KeepCallers => return Ok(false),
-            // In the place of every value of that name.
-            Entry::Occupied(mut entry) => drop(entry.insert(header.value.clone())),
-            Entry::Vacant(entry) => drop(entry.try_insert(header.value.clone()).map_err(|_full| too_many())?),
+        // Known to the compiler, which hashes and copies it beforehand.
+        if self.name == AUTHORIZATION {
+            self.put_as(AUTHORIZATION, headers, header, callers)
+        } else {
+            self.put_as(&self.name, headers, header, callers)
         }
-        Ok(true)
+    }
+
+    #[inline]
+    fn put_as(
+        &self,
+        name: impl IntoHeaderName,
+        headers: &mut HeaderMap,
+        header: &Header,
+        callers: CallerHeader,
+    ) -> Result<bool, TokenError> {
+        let value = header.value.clone();
+        match callers {
+            // Dearer to look first, and a caller's own header is rare.
+            CallerHeader::KeepCallers => {
+                let theirs = headers.try_append(name, value).map_err(|_full| too_many())?;
+                if theirs {
+                    self.take_last(headers);
+                }
+                Ok(!theirs)
+            }
+            // In the place of every value of that name.
+            CallerHeader::Replace => headers.try_insert(name, value).map(|_theirs| true).map_err(|_full| too_many()),
+        }
+    }
+
+    /// Takes the last value off again.
+    #[cold]
+    fn take_last(&self, headers: &mut HeaderMap) {
+        if let Entry::Occupied(entry) = headers.entry(&self.name) {
+            let (name, values) = entry.remove_entry_mult();
+            let mut values: Vec<_> = values.collect();
+            drop(values.pop());
+            for value in values {
+                headers.append(name.clone(), value);
+            }
+        }
     }
 
     /// Puts the header in the place of whatever has its name: never beside it.
@@ -233,6 +264,33 @@ mod tests {
         headers.append(AUTHORIZATION, HeaderValue::from_static("two"));
         style.insert(&mut headers, &style.header(&token(1)).unwrap()).unwrap();
         assert_eq!(headers.get_all(AUTHORIZATION).iter().collect::<Vec<_>>(), ["OAuth secret"]);
+    }
+
+    /// H4: a caller's own header stays as it was, all values of it and their order, under any name.
+    #[test]
+    fn a_callers_values_are_put_back() {
+        for style in [HeaderStyle::of_scheme::<Bearer>(), HeaderStyle::bare(HeaderName::from_static("x-api-key"))] {
+            let header = style.header(&token(1)).unwrap();
+            for count in 0..4 {
+                let mut headers = HeaderMap::new();
+                headers.insert("x-other", HeaderValue::from_static("other"));
+                for n in 0..count {
+                    let mut value = HeaderValue::from(n);
+                    value.set_sensitive(n == 1);
+                    headers.append(&style.name, value);
+                }
+                let before = headers.clone();
+                assert_eq!(style.put(&mut headers, &header, CallerHeader::KeepCallers).unwrap(), count == 0);
+                if count == 0 {
+                    assert_eq!(headers.remove(&style.name), Some(header.value.clone()));
+                }
+                assert_eq!(headers, before);
+                let sensitive = |headers: &HeaderMap| -> Vec<bool> {
+                    headers.get_all(&style.name).iter().map(HeaderValue::is_sensitive).collect()
+                };
+                assert_eq!(sensitive(&headers), sensitive(&before));
+            }
+        }
     }
 
     #[test]

@@ -79,6 +79,14 @@ pub(super) struct Config {
     pub(super) expose_generation: bool,
 }
 
+impl Config {
+    /// Whether there is anything to do about an answer.
+    #[inline]
+    pub(super) fn looks(&self) -> bool {
+        self.watch || self.expose_generation
+    }
+}
+
 pub(super) type Predicate = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
 
 /// What happens to a request that carries the layer's header already.

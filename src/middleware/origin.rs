@@ -204,7 +204,7 @@ impl Origins {
     fn allows(&self, scheme: &Scheme, authority: &str) -> bool {
         // A URI is mostly written as its entry is kept: equal text is the same origin, with nothing to take apart.
         self.listed.iter().any(|origin| origin.scheme == *scheme && *origin.authority == *authority)
-            || (self.unlisted != Unlisted::Nothing && *scheme == Scheme::HTTPS && authority::is_bare_name(authority))
+            || (self.unlisted != Unlisted::Nothing && *scheme == Scheme::HTTPS && authority::ends_in_a_name(authority))
             || self.allows_normalised(scheme, authority)
     }
 

@@ -50,8 +50,11 @@ pub struct Kept<B>(Inner<B>);
 
 enum Inner<B> {
     Body(B),
-    Later(Box<dyn FnOnce() -> Option<B> + Send>),
+    /// Boxed twice, so that one word of the future stands for it: most bodies are kept at once.
+    Later(Box<Later<B>>),
 }
+
+type Later<B> = Box<dyn FnOnce() -> Option<B> + Send>;
 
 impl<B> Kept<B> {
     /// The second body is ready already.
@@ -61,7 +64,7 @@ impl<B> Kept<B> {
 
     /// The second body is made when the 401 is there; `None` if it then turns out that it cannot be.
     pub fn later(make: impl FnOnce() -> Option<B> + Send + 'static) -> Kept<B> {
-        Kept(Inner::Later(Box::new(make)))
+        Kept(Inner::Later(Box::new(Box::new(make))))
     }
 
     pub(super) fn into_body(self) -> Option<B> {

@@ -121,10 +121,18 @@ where
         let header = if new_token { None } else { self.header.get(config.handle.cell()) };
         let Some(header) = header else { return self.call_unprepared(request, new_token) };
         let generation = header.generation;
+        if !config.looks() {
+            return match config.style.put(request.headers_mut(), header, config.caller_header) {
+                Ok(_) => ResponseFuture::bare(self.inner.call(request)),
+                Err(error) => self.fail(error),
+            };
+        }
+        // Before the token is on: it is not for a copy.
+        let kept = self.keep(&mut request);
         match config.style.put(request.headers_mut(), header, config.caller_header) {
             Ok(true) => {
-                let kept = self.keep(&mut request);
-                self.launch(request, generation, kept)
+                let flight = self.flight(generation, kept);
+                ResponseFuture::watched(self.inner.call(request), flight)
             }
             Ok(false) => ResponseFuture::bare(self.inner.call(request)),
             Err(error) => self.fail(error),
@@ -170,7 +178,11 @@ impl<S, P> AuthService<S, P> {
             Ok(token.generation())
         });
         match generation {
-            Ok(generation) => self.launch(request, generation, kept),
+            Ok(generation) if self.link.common.config.looks() => {
+                let flight = self.flight(generation, kept);
+                ResponseFuture::watched(self.inner.call(request), flight)
+            }
+            Ok(_) => ResponseFuture::bare(self.inner.call(request)),
             Err(error) => self.fail(error),
         }
     }
@@ -182,23 +194,16 @@ impl<S, P> AuthService<S, P> {
         P: ReplayPolicy<B>,
     {
         let config = &self.link.common.config;
-        let wanted =
-            config.watch && config.replay_methods.contain(request.method()) && request.extensions().get::<NoReplay>().is_none();
-        let body = if wanted { self.policy.keep(request.body_mut()) } else { None };
-        body.and_then(|body| Snapshot::new(request, body, config.style.name()))
+        if !config.watch || !config.replay_methods.contain(request.method()) || request.extensions().get::<NoReplay>().is_some() {
+            return None;
+        }
+        let body = self.policy.keep(request.body_mut());
+        body.and_then(|body| Snapshot::new(request, body))
     }
 
     #[inline]
-    fn launch<B>(&mut self, request: Request<B>, generation: u64, kept: Option<Snapshot<B>>) -> ResponseFuture<S, B>
-    where
-        S: Service<Request<B>>,
-    {
-        let config = &self.link.common.config;
-        if !config.watch && !config.expose_generation {
-            return ResponseFuture::bare(self.inner.call(request));
-        }
-        let flight = Flight { link: Arc::clone(&self.link), generation, kept };
-        ResponseFuture::watched(self.inner.call(request), flight)
+    fn flight<B>(&self, generation: u64, kept: Option<Snapshot<B>>) -> Flight<S, B> {
+        Flight { link: Arc::clone(&self.link), generation, kept }
     }
 
     fn fail<B>(&mut self, error: TokenError) -> ResponseFuture<S, B>

@@ -85,10 +85,10 @@ pub(crate) fn configured(authority: &str) -> Result<(Host<&str>, Option<u16>), &
     }
 }
 
-/// A host name and nothing else, so that there is nothing to take apart and nothing to misread.
+/// Whether the authority of a URI ends in a letter: it is a host name then, perhaps after user info, and has no port.
 #[inline]
-pub(crate) fn is_bare_name(authority: &str) -> bool {
-    !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
+pub(crate) fn ends_in_a_name(authority: &str) -> bool {
+    authority.as_bytes().last().is_some_and(u8::is_ascii_alphabetic)
 }
 
 fn name_of(text: &str) -> Result<&str, &'static str> {
