@@ -98,13 +98,13 @@ impl Shared {
         let (mut state, now) = self.lock();
         let answer = match state.machine.ask(now, ask) {
             Reply::Token(token) => Answer::Token(token),
-            Reply::Soon(token) => Answer::Soon(token, self.waiting(&mut state)),
-            Reply::Wait => Answer::Wait(self.waiting(&mut state)),
+            Reply::Soon(token) => Answer::Soon(token, Self::waiting(&mut state)),
+            Reply::Wait => Answer::Wait(Self::waiting(&mut state)),
             Reply::Failed(error) => Answer::Failed(error),
         };
         let driver = self.new_driver(&mut state, now);
-        if self.sync(&state, now) {
-            // The driver shuts it again in time.
+        // The driver shuts the fast path again in time; and it may have gone to rest over what this caller wants.
+        if self.sync(&state, now) || state.machine.due(now) {
             self.wake.notify_one();
         }
         unlock(state);
@@ -168,7 +168,7 @@ impl Shared {
     /// The wait for the attempt in flight, if there is one.
     pub(super) fn in_flight(&self) -> Option<Waiting> {
         let (mut state, _) = self.lock();
-        state.machine.in_flight().then(|| self.waiting(&mut state))
+        state.machine.in_flight().then(|| Self::waiting(&mut state))
     }
 
     /// The driver for a user who runs it; there will be no other.
@@ -282,13 +282,9 @@ impl Shared {
         Some(Driver::new(Arc::clone(self), Some(source)))
     }
 
-    /// A place among those who wait for the attempt in flight or due; the first one wakes the driver.
-    fn waiting(&self, state: &mut State) -> Waiting {
-        let waiters = state.waiters.get_or_insert_with(|| {
-            self.wake.notify_one();
-            watch::channel(None).0
-        });
-        Waiting(waiters.subscribe())
+    /// A place among those who wait for the attempt in flight or due.
+    fn waiting(state: &mut State) -> Waiting {
+        Waiting(state.waiters.get_or_insert_with(|| watch::channel(None).0).subscribe())
     }
 
     /// Publishes the machine's token, and whether it may be sent without asking.

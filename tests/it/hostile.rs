@@ -511,3 +511,34 @@ async fn a_spawn_that_fails_does_not_withhold_a_valid_token() {
     let outside = std::thread::scope(|scope| scope.spawn(|| futures::executor::block_on(handle.token())).join().unwrap());
     assert_eq!(outside.unwrap().generation(), 1);
 }
+
+/// The idle option: a caller who gave up while nobody polled the driver does not take the next one's wake-up along.
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_comes_late_serves_whoever_asks_then() {
+    let mint = Mint::default();
+    let config = RefreshConfig::new().idle_after(10 * S);
+    let (handle, driver) = TokenHandle::builder(mint.source()).config(config).pair();
+    assert!(tokio::time::timeout(S, handle.token()).await.is_err(), "nobody fetches");
+    tokio::time::sleep(60 * S).await;
+    let driver = tokio::spawn(driver);
+    tokio::time::sleep(S).await;
+    tokio::time::timeout(S, handle.token()).await.expect("somebody fetches").unwrap();
+    drop(handle);
+    driver.await.unwrap();
+}
+
+/// The idle option: a request that is served with a rejected token wakes the engine that has fallen idle over its successor.
+#[tokio::test(start_paused = true)]
+async fn a_rejected_token_is_renewed_once_an_idle_engine_is_asked() {
+    let mint = Mint::default();
+    let handle = TokenHandle::builder(mint.source()).config(RefreshConfig::new().idle_after(10 * S)).build();
+    let generation = handle.token().await.unwrap().generation();
+    mint.down(true);
+    handle.reject(generation);
+    tokio::time::sleep(3600 * S).await;
+    mint.down(false);
+    let fetches = mint.fetches();
+    handle.token().await.unwrap();
+    tokio::time::sleep(60 * S).await;
+    assert_eq!(mint.fetches(), fetches + 1);
+}
