@@ -158,7 +158,11 @@ impl Shared {
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
-        self.watchers.get_or_init(|| watch::channel(self.status()).0).subscribe()
+        let (state, now) = self.lock();
+        // Under the lock: what changes after this status was read is told to watchers that are there by then.
+        let watchers = self.watchers.get_or_init(|| watch::channel(state.machine.status(now)).0);
+        drop(state);
+        watchers.subscribe()
     }
 
     pub(crate) fn count_replay(&self, sent: bool) {

@@ -194,3 +194,25 @@ async fn a_driver_ends_with_its_last_handle() {
     drop(handle);
     driver.await.unwrap();
 }
+
+/// L9: whoever subscribes while the engine is at work hears of what comes of it, however the two are interleaved.
+#[test]
+fn a_watcher_that_comes_in_mid_fetch_misses_nothing() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for round in 0..20_000 {
+            let handle = TokenHandle::new(Mint::default().source());
+            let asking = tokio::spawn({
+                let handle = handle.clone();
+                async move { handle.token().await.map(drop) }
+            });
+            for _ in 0..round % 8 {
+                std::hint::spin_loop();
+            }
+            let mut health = handle.subscribe();
+            asking.await.unwrap().unwrap();
+            let told = tokio::time::timeout(5 * S, health.wait_for(|status| status.generation() == 1));
+            assert!(told.await.is_ok(), "round {round}: {:?} is what it was told last", health.borrow());
+        }
+    });
+}
