@@ -179,8 +179,7 @@ impl Need {
 
     /// A newer token than the current one, or any if there is none.
     pub(super) fn new_token(handle: &TokenHandle) -> Need {
-        let current = handle.current().map_or(0, |token| token.generation());
-        Need { ask: Ask::NewerThan(current), or_bare: false }
+        Need { ask: Ask::InsteadOf(handle.status().generation()), or_bare: false }
     }
 }
 

@@ -253,11 +253,12 @@ impl TokenHandle {
                             return Ok(current);
                         }
                     }
-                    Answer::Wait(waiting) => {
-                        if let Some(settled) = waiting.settled().await {
-                            return settled;
-                        }
-                    }
+                    Answer::Wait(waiting) => match (waiting.settled().await, ask) {
+                        // The old one, in its grace: the next round says why there is no other.
+                        (Some(Ok(token)), Ask::InsteadOf(generation)) if token.generation() == generation => {}
+                        (Some(settled), _) => return settled,
+                        (None, _) => {}
+                    },
                 }
             }
             Err(TokenError::new(ErrorKind::Misconfigured, "the runtime drops the engine's task as soon as it is spawned"))

@@ -88,6 +88,8 @@ pub(crate) enum Ask {
     },
     /// A token newer than this generation, which a server has rejected.
     NewerThan(u64),
+    /// The same, but it is the caller who will not have it.
+    InsteadOf(u64),
 }
 
 /// What a caller gets.
@@ -138,6 +140,11 @@ impl Machine {
         match ask {
             Ask::Token { replayable } => self.token(now, replayable),
             Ask::NewerThan(generation) => self.newer(now, generation),
+            Ask::InsteadOf(generation) => match &self.current {
+                // It is to be replaced anyway, and one caller's wish must not end the grace that it may have for others.
+                Some(current) if current.token.generation() == generation && current.expired(now) => self.newest(now),
+                _ => self.newer(now, generation),
+            },
         }
     }
 
@@ -161,6 +168,10 @@ impl Machine {
             return self.token(now, true);
         }
         self.reject(now, generation);
+        self.newest(now)
+    }
+
+    fn newest(&self, now: Moment) -> Reply {
         if self.pending(now) { Reply::Wait } else { Reply::Failed(self.why_not(now)) }
     }
 

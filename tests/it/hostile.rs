@@ -20,7 +20,7 @@ use tokio::runtime::Builder;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_token::{
     AccessToken, AuthError, BearerAuthLayer, ErrorKind, FetchContext, RefreshConfig, StaticToken, TokenError, TokenHandle,
-    source_fn, testing::ManualClock,
+    middleware::NewToken, refresh::RefreshState, source_fn, testing::ManualClock,
 };
 
 use crate::support::{API, Api, Mint, get, origins};
@@ -541,4 +541,33 @@ async fn a_rejected_token_is_renewed_once_an_idle_engine_is_asked() {
     handle.token().await.unwrap();
     tokio::time::sleep(60 * S).await;
     assert_eq!(mint.fetches(), fetches + 1);
+}
+
+/// `NewToken`: an expired token in its grace is not a newer one, and goes on serving the others.
+#[tokio::test(start_paused = true)]
+async fn grace_does_not_pass_for_a_new_token() {
+    let (mint, api) = (Mint::living(100 * S), Api::default());
+    let handle = TokenHandle::builder(mint.source()).config(RefreshConfig::new().grace(3600 * S)).build();
+    let service = BearerAuthLayer::new(origins(), handle.clone()).layer(api.service());
+    service.clone().oneshot(get(API)).await.unwrap();
+    mint.down(true);
+    tokio::time::sleep(600 * S).await;
+    // While the engine backs off, and while an attempt is in flight.
+    for in_flight in [false, true] {
+        mint.hold(in_flight);
+        if in_flight {
+            handle.subscribe().wait_for(|status| status.state() == RefreshState::Fetching).await.unwrap();
+        }
+        let mut request = get(API);
+        request.extensions_mut().insert(NewToken);
+        let sent = tokio::spawn(service.clone().oneshot(request));
+        tokio::task::yield_now().await;
+        mint.hold(false);
+        let Err(AuthError::Token(error)) = sent.await.unwrap() else { panic!("sent: {:?}", api.seen()) };
+        assert_eq!(error.kind(), ErrorKind::Transient);
+        assert!(error.retry_at().is_some());
+        service.clone().oneshot(get(API)).await.expect("the grace covers it");
+    }
+    assert_eq!(api.seen(), ["Bearer token-1"; 3]);
+    assert_eq!(handle.status().rejections(), 0);
 }
