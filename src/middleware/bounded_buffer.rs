@@ -118,6 +118,8 @@ impl Tape {
     fn note<E>(&mut self, frame: Option<&Result<Frame<Bytes>, E>>, ended: bool) {
         let size = match frame {
             None => Some(0),
+            // Nothing may follow the trailers: a body that goes on is none to send again.
+            Some(Ok(_)) if self.trailers.is_some() => None,
             Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
                 (Some(data), _) => Some(data.len()),
                 (None, Some(trailers)) => Some(trailers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()),
@@ -134,9 +136,10 @@ impl Tape {
             if let Some(data) = frame.data_ref() {
                 self.keep(data);
             }
-            self.trailers = frame.trailers_ref().cloned().or(self.trailers.take());
+            self.trailers = frame.trailers_ref().cloned();
         }
-        self.ended |= ended || frame.is_none();
+        // Who sends trailers ends the message with them, and never polls for the end.
+        self.ended |= ended || frame.is_none() || self.trailers.is_some();
     }
 
     fn keep(&mut self, data: &Bytes) {
@@ -199,7 +202,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for BufferedBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::First { body, .. } => body.size_hint(),
-            Inner::Again { data, .. } => SizeHint::with_exact(data.as_slice().iter().map(|data| data.len() as u64).sum()),
+            Inner::Again { data, trailers } => {
+                let length = data.as_slice().iter().map(|data| data.len() as u64).sum();
+                let mut hint = SizeHint::with_exact(length);
+                if trailers.is_some() {
+                    // HTTP/1.1 has no room for trailers behind a body whose length is told beforehand.
+                    hint = SizeHint::new();
+                    hint.set_lower(length);
+                }
+                hint
+            }
         }
     }
 }
@@ -294,17 +306,34 @@ mod tests {
         }
     }
 
+    /// R3: with the frame of trailers a message is at its end, whether the body says so or not, and whether it is polled on or not.
     #[tokio::test]
     async fn trailers_are_sent_again() {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", http::HeaderValue::from_static("7"));
-        let frames = VecDeque::from([Frame::data(Bytes::from_static(b"data")), Frame::trailers(trailers.clone())]);
-        let mut body = Boxed::new(Frames { frames, honest: true });
-        let again = keep(100, &mut body).unwrap();
-        drop(body.collect().await);
-        let again = again.into_body().unwrap().collect().await.unwrap();
-        assert_eq!(again.trailers(), Some(&trailers));
-        assert_eq!(again.to_bytes(), "data");
+        for honest in [true, false] {
+            let frames = VecDeque::from([Frame::data(Bytes::from_static(b"data")), Frame::trailers(trailers.clone())]);
+            let mut body = Boxed::new(Frames { frames, honest });
+            let again = keep(100, &mut body).unwrap();
+            for _ in 0..2 {
+                body.frame().await.unwrap().unwrap();
+            }
+            let again = again.into_body().unwrap();
+            assert_eq!(again.size_hint().exact(), None, "a known length would leave HTTP/1.1 no room for trailers");
+            let again = again.collect().await.unwrap();
+            assert_eq!(again.trailers(), Some(&trailers));
+            assert_eq!(again.to_bytes(), "data");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_goes_on_after_its_trailers_is_not_sent_again() {
+        for more in [Frame::data(Bytes::from_static(b"data")), Frame::trailers(HeaderMap::new())] {
+            let mut body = Boxed::new(Frames { frames: VecDeque::from([Frame::trailers(HeaderMap::new()), more]), honest: true });
+            let again = keep(100, &mut body).unwrap();
+            while body.frame().await.is_some() {}
+            assert!(again.into_body().is_none());
+        }
     }
 
     #[test]
