@@ -197,7 +197,8 @@ impl TokenHandle {
     /// Follows the engine's health: the value changes whenever more than the time has.
     ///
     /// The engine's task tells, so nothing is told before its start nor while its runtime is gone; [`status`](Self::status)
-    /// always knows. As with every tokio `watch`: a borrowed value must not be held for long, since it keeps that task waiting.
+    /// always knows. As with every tokio `watch`: a borrowed value must not be held for long, since it keeps that task waiting,
+    /// and the two wait for each other for ever if it is held across an `.await` on that task's thread.
     ///
     /// # Examples
     ///

@@ -582,6 +582,15 @@ fn an_engine_is_idle_after_its_quiet_time() {
     }
 }
 
+/// The idle option: the driver comes back to shut the fast path, long before anything else is due, and rests after that.
+#[test]
+fn the_fast_path_is_shut_after_an_eighth_of_the_quiet_time() {
+    let mut bench = idle_bench(8 * S, 3600 * S);
+    assert!(matches!(bench.step(), Step::Sleep(pause) if pause == S));
+    assert_eq!(bench.pass(S).open(), 0);
+    assert!(matches!(bench.step(), Step::Sleep(pause) if pause == SLICE));
+}
+
 /// The idle option holds back what nobody has asked for, not what somebody has.
 #[test]
 fn an_idle_engine_does_as_it_is_told() {
