@@ -57,6 +57,18 @@ mod tests {
         for token in ["opaque", "a.b", "a.b.c", "e30.e30.e30.e30.e30", "..", "e30.e30="] {
             assert_eq!(expiry(token), None, "{token}");
         }
+        let encrypted = format!("{}.e30.e30", jwt(r#"{"exp":1800000000}"#));
+        assert_eq!(expiry(&encrypted), None, "a JWE has five parts (RFC 7516 section 3.1), and its second is no claims");
+    }
+
+    /// G1: the token comes from outside: brackets without end, and numbers without end, are no hint and no harm.
+    #[test]
+    fn a_bomb_is_no_hint() {
+        for bomb in
+            ["[".repeat(1 << 20), format!(r#"{{"a":{}"#, "[".repeat(1 << 20)), format!(r#"{{"exp":{}}}"#, "9".repeat(1 << 20))]
+        {
+            assert_eq!(expiry(&jwt(&bomb)), None);
+        }
     }
 
     proptest! {
