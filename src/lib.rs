@@ -5,7 +5,7 @@
 //! background, and when a server still answers 401, gets one new token and sends the request once more. Tokens come from a
 //! [`TokenSource`]: a vendor that this crate knows, a description of one that it does not, or a closure of yours.
 //!
-//! Written by hand, some of it easily goes wrong: a failed refresh evicts a token that was still good, a late
+//! Written by hand, it easily goes wrong: a failed refresh evicts a token that was still good, a late
 //! 401 kills a fresh one, a redirect carries the token to a stranger, a dropped request takes the refresh down with it. Here
 //! one task owns the refresh, every token has a generation, and no token goes to an origin that was not listed.
 //!
@@ -39,7 +39,7 @@
 //! |---|---|---|
 //! | `error`: [`TokenError`], [`AuthError`] | 0 | What can go wrong? |
 //! | [`clock`] | 0 | Where do time, sleep and spawn come from? |
-//! | `sync` | 0 | What does a model check put in the place of locks and atomics? |
+//! | `sync` | 0 | Where do the engine's locks and atomics come from? |
 //! | `token`: [`AccessToken`] | 0 | What is a token? |
 //! | [`source`] | 1 | Where do tokens come from? |
 //! | [`transport`] | 1 | How do token calls travel? |
@@ -57,7 +57,7 @@
 //!
 //! | feature | brings | default |
 //! |---|---|---|
-//! | `grant` | exchanges described as data, over any transport | yes |
+//! | `grant` | exchanges described as data, over any transport; `RefreshConfig::jwt_exp_hint` | yes |
 //! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
 //! | `testing` | emulators, a scripted server, a clock set by hand; implies `client` and `provider` | |

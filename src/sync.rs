@@ -1,5 +1,5 @@
-//! The lock and the atomics of the engine. A model check compiles the engine with a module of its own in this place, in which
-//! each of them is a point where it may switch threads: see `models/`.
+//! Where do the engine's locks and atomics come from? From one place, which a model check replaces by a module of its own, so
+//! that each use is a point at which it may switch threads: see `models/`.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 

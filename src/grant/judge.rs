@@ -35,7 +35,7 @@ pub(super) fn judge(endpoint: &TokenEndpoint, secrets: &Secrets, reply: &Reply, 
     let lack = if status.is_success() {
         match token(endpoint, document.as_ref()) {
             Ok(_) if document.as_ref().is_some_and(is_bound) => {
-                let text = "the token endpoint gave a DPoP-bound token, which is no bearer's to send";
+                let text = "the token endpoint gave a DPoP-bound token, which cannot be sent under another scheme";
                 return Verdict { outcome: Err(TokenError::new(ErrorKind::Misconfigured, text)), unreadable: 0 };
             }
             Ok(token) => return Verdict { outcome: Ok(token), unreadable: 0 },
@@ -101,7 +101,7 @@ fn token(endpoint: &TokenEndpoint, document: Option<&Document<'_>>) -> Result<Ac
     })
 }
 
-/// Whether a token is bound to a key, as RFC 9449 section 5 says it: a server would refuse it with another scheme.
+/// Whether a token is bound to a key, as RFC 9449 section 5 says it: a server would reject it under another scheme.
 fn is_bound(document: &Document<'_>) -> bool {
     document.at("/token_type").and_then(|kind| kind.text()).is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
 }

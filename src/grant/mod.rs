@@ -39,7 +39,8 @@
 //!
 //! # How a reply is judged
 //!
-//! A 2xx with a token is a token. Of any other reply, the first of these that says something decides:
+//! A 2xx with a token is a token, unless its `token_type` is `DPoP` (RFC 9449 section 5): a token that is bound to a key cannot be
+//! sent under another scheme, and is `Misconfigured`. Of any other reply, the first of these that says something decides:
 //!
 //! 1. the vendor's own code, where `on_code` lists it;
 //! 2. the HTTP status, where `on_status` lists it;
@@ -47,7 +48,6 @@
 //!
 //! | reply | kind | why |
 //! |---|---|---|
-//! | 2xx with a DPoP-bound token (RFC 9449) | `Misconfigured` | a server would refuse it under another scheme |
 //! | 2xx without a usable token | `Transient` | a gateway's login page, a truncated reply |
 //! | 3xx | `Misconfigured` | redirects are never followed: a 307 would carry the secret elsewhere |
 //! | 408, 425, 429, 5xx, 1xx | `Transient` | the server says so |

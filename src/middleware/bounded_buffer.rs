@@ -22,12 +22,14 @@ const SMALL: usize = 512;
 /// was not sent to its end when the 401 came are handed their 401, with [`NotReplayed`](super::NotReplayed) in its extensions.
 /// As with [`KnownOrEmpty`](super::KnownOrEmpty), a body that is empty from the start is kept as `B::default()`.
 ///
-/// The risk is memory: each request in flight may hold `limit` bytes, and more where its frames are slices of larger buffers,
-/// which are kept whole: a frame of 512 bytes out of 64 KiB holds those 64 KiB.
+/// It takes bodies of `Bytes` that are `Default` and `Unpin`, as axum's and tonic's are.
+///
+/// The risk is memory: each request in flight may hold `limit` bytes, up to twice that if they came in small frames, and more
+/// where a frame is a slice of a larger buffer, which is kept whole: a frame of 512 bytes out of 64 KiB holds those 64 KiB.
 ///
 /// # Examples
 ///
-/// The second argument turns the copy into the request body's own type, which for axum and tonic is `Body::new`:
+/// The second argument turns what this makes of a body back into the request body's type; for axum and tonic it is `Body::new`:
 ///
 /// ```
 /// use axum_core::body::Body;
@@ -46,7 +48,7 @@ pub struct BoundedBuffer<F> {
 }
 
 impl<F> BoundedBuffer<F> {
-    /// Keeps up to `limit` bytes of a body; `wrap` makes the request body's type of a [`BufferedBody`].
+    /// Keeps up to `limit` bytes of a body; `wrap` turns a [`BufferedBody`] into the request body's type.
     pub fn new<B>(limit: usize, wrap: F) -> BoundedBuffer<F>
     where
         F: Fn(BufferedBody<B>) -> B,

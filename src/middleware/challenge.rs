@@ -1,4 +1,4 @@
-//! What does a refusal say?
+//! What does a 401 or a 403 say?
 //!
 //! A 401 mostly means that the token is no longer good, but not always: the `WWW-Authenticate` field (RFC 9110 section 11.6.1)
 //! may ask for more scope, a fresh login or another request altogether, and then a new token of the same kind is useless. The

@@ -37,11 +37,13 @@ pub type OAuthHeaderLayer<P = Known> = AuthLayer<OAuth, P>;
 /// |---|---|---|
 /// | [`replay`](Self::replay) | [`Known`] | takes every body, copies what is cheap to copy |
 /// | [`replay_methods`](Self::replay_methods) | [`Any`](ReplayMethods::Any) | a 401 says that the request was not applied (RFC 9110 section 15.5.2) |
+/// | [`header`](Self::header) | `Authorization`, with the scheme's name before the token | RFC 6750 for Bearer |
 /// | [`watch`](Self::watch) | on | a revoked token heals by itself |
 /// | [`rejected_when`](Self::rejected_when) | a 401 that a new token may mend | see there |
 /// | [`caller_header`](Self::caller_header) | [`KeepCallers`](CallerHeader::KeepCallers) | who sets a header means it |
 /// | [`on_unavailable`](Self::on_unavailable) | [`Fail`](OnUnavailable::Fail) | a request that goes out bare gets a puzzling 401 |
 /// | [`wait`](Self::wait) | 20 s | longer than the default token client's 15 s, so that its error is the one seen |
+/// | [`expose_generation`](Self::expose_generation) | off | it costs an allocation per response |
 ///
 /// # Examples
 ///
@@ -111,16 +113,16 @@ pub enum OnUnavailable {
     SendBare,
 }
 
-/// Requests of which methods are sent again.
+/// The methods whose requests may be sent again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayMethods {
-    /// Of any method.
+    /// Every method. The default.
     #[default]
     Any,
-    /// Of idempotent methods (RFC 9110 section 9.2.2), for servers that may have acted before they answer 401.
+    /// Idempotent methods (RFC 9110 section 9.2.2), for servers that may have acted before they answer 401.
     Idempotent,
-    /// Of safe methods (RFC 9110 section 9.2.1).
+    /// Safe methods (RFC 9110 section 9.2.1).
     Safe,
 }
 
@@ -170,7 +172,7 @@ impl<C, P> AuthLayer<C, P> {
         AuthLayer { config: self.config, policy, scheme: PhantomData }
     }
 
-    /// Requests of which methods are sent again. One request opts out by [`NoReplay`](super::NoReplay) in its extensions.
+    /// The methods whose requests may be sent again. A single request opts out with [`NoReplay`](super::NoReplay) in its extensions.
     #[must_use]
     pub fn replay_methods(mut self, methods: ReplayMethods) -> Self {
         self.config.replay_methods = methods;

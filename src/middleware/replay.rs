@@ -16,7 +16,7 @@ use http_body_util::{Empty, Full};
 /// | [`Known`] (default) | `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes`, `()`; takes every body |
 /// | [`KnownOrEmpty`] | the same, and any body that is empty from the start: for boxed, axum and tonic bodies |
 /// | [`CloneBody`] | any body that is `Clone` |
-/// | [`BoundedBuffer`](super::BoundedBuffer) | any stream, up to a limit |
+/// | [`BoundedBuffer`](super::BoundedBuffer) | any stream up to a limit, if it was sent to its end |
 /// | [`ReplayWith`] | what a closure gives |
 /// | [`Never`] | nothing |
 ///

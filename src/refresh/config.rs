@@ -49,10 +49,11 @@ impl RefreshConfig {
         self
     }
 
-    /// Takes the `exp` claim of a token that is a JWT as a hint when to renew it, if nobody has said how long it lives.
+    /// Takes the `exp` claim of a token that is a JWT as a hint when to renew it, if neither the source nor
+    /// [`default_lifetime`](Self::default_lifetime) says how long it lives. Needs the feature `grant`.
     ///
     /// A hint only: the token goes on being sent after that, until a server rejects it or its successor is there. So a local
-    /// clock that is fast withholds nothing; an `exp` less than 10 s ahead is taken for one, and ignored. (Feature `grant`.)
+    /// clock that is fast withholds nothing; an `exp` less than 10 s ahead is put down to such a clock, and ignored.
     #[cfg(feature = "grant")]
     #[must_use]
     pub fn jwt_exp_hint(mut self, on: bool) -> RefreshConfig {
@@ -70,7 +71,7 @@ impl RefreshConfig {
         self
     }
 
-    /// Renews nothing while nobody asks: after `quiet`, and at most an eighth more, without a request.
+    /// Renews nothing while nobody asks: once no request has come for `quiet`, or for up to an eighth longer.
     ///
     /// The risk: the first request after that may have to wait for its token, and finds out only then that the source fails.
     /// Meant for programs with many handles, most of them at rest. A fetch that [`reset`](crate::TokenHandle::reset) or

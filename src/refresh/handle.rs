@@ -194,11 +194,12 @@ impl TokenHandle {
         self.shared.status()
     }
 
-    /// Follows the engine's health: the value changes whenever more than the time has.
+    /// Follows the engine's health: the receiver is notified when anything but a duration has changed.
     ///
     /// The engine's task tells, so nothing is told before its start nor while its runtime is gone; [`status`](Self::status)
-    /// always knows. As with every tokio `watch`: a borrowed value must not be held for long, since it keeps that task waiting,
-    /// and the two wait for each other for ever if it is held across an `.await` on that task's thread.
+    /// always knows. As with every tokio `watch`, what lies between two looks may be missed, and a borrowed value must not be held
+    /// for long, since it keeps that task waiting; held across an `.await` on that task's thread, it stops both for ever. The
+    /// channel closes when the last handle and the task are gone.
     ///
     /// # Examples
     ///

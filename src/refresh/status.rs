@@ -79,7 +79,7 @@ impl Status {
         self.counts.failures
     }
 
-    /// How many tokens were rejected.
+    /// How many tokens were rejected, by a server or by a request with a [`NewToken`](crate::middleware::NewToken).
     pub fn rejections(&self) -> u64 {
         self.counts.rejections
     }

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// The fast path is left open for this part of the quiet time at once.
+/// The fast path stays open for an eighth of the quiet time at a stretch.
 const SHARE: u32 = 8;
 
 /// Whether anybody wants tokens: what the idle option goes by.
 ///
 /// Requests on the fast path tell nobody. So it is shut again and again, and who finds it shut asks, and is heard. An engine
-/// therefore stops after its quiet time and up to an eighth more, and a request pays for that with one lock in that eighth.
+/// therefore stops after its quiet time and up to an eighth more, and the price is a lock, once in each eighth, for who asks.
 pub(super) struct Traffic {
     idle_after: Option<Duration>,
     /// When a caller last asked for something.
