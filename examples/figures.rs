@@ -5,13 +5,12 @@
 //! - `expired`: 10,000 concurrent requests while the token has expired, and a token call takes 200 ms;
 //! - `revoked`: 10,000 concurrent requests meet a 401 each, and a token call takes 200 ms;
 //! - `outage`: the token endpoint answers 503 to every refresh, under 5,000 requests a second for 60 s;
-//! - `refused`: the API answers 401 to every token, under 1,000 requests a second for 60 s.
+//! - `rejected`: the API answers 401 to every token, under 1,000 requests a second for 60 s.
 //!
 //! Without a name it plays all four, the last two at the same time. `--seconds N` after a name makes them shorter or longer.
 //!
-//! Client, API and token endpoint run in this one process: the API and the
-//! token endpoint are the emulator of Yonne, and requests go over HTTP/2, of which a server takes 200 at once on a connection:
-//! over HTTP/1.1 the two bursts would be 10,000 sockets.
+//! Client, API and token endpoint run in this one process. The API and the token endpoint are the emulator of Yonne. Requests go
+//! over HTTP/2, of which a server takes 200 at once on a connection; over HTTP/1.1 each burst would take 10,000 sockets.
 //!
 //! Counts are judged. The rate and the latencies are printed and not judged: they are the machine's, and a machine that is too
 //! slow, or a build without optimisation, falls behind the rate.
@@ -60,13 +59,13 @@ async fn main() -> Result<(), BoxError> {
             Some("expired") => expired().await,
             Some("revoked") => revoked().await,
             Some("outage") => outage(time).await,
-            Some("refused") => refused(time).await,
+            Some("rejected") => rejected(time).await,
             None => {
                 expired().await?;
                 revoked().await?;
-                tokio::try_join!(outage(time), refused(time)).map(drop)
+                tokio::try_join!(outage(time), rejected(time)).map(drop)
             }
-            _ => Err("say which: expired, revoked, outage or refused; or nothing, for all".into()),
+            _ => Err("say which: expired, revoked, outage or rejected; or nothing, for all".into()),
         }
     };
     tokio::time::timeout(time + 2 * PATIENCE, play).await?
@@ -114,7 +113,7 @@ async fn revoked() -> Result<(), BoxError> {
     bench.print(&format!("revoked: {BURST} concurrent requests meet a 401, a token call takes 200 ms"));
     judge("token calls", yonne.token_calls() - 1, 1..=1)?;
     judge("requests that met the 401", yonne.unauthorized(), BURST as u64..=BURST as u64)?;
-    judge("sent, once more after the 401", yonne.api_calls() - before, 2 * BURST as u64..=2 * BURST as u64)?;
+    judge("sent, replays included", yonne.api_calls() - before, 2 * BURST as u64..=2 * BURST as u64)?;
     judge("failed", bench.failed, 0..=0)
 }
 
@@ -138,19 +137,19 @@ async fn outage(time: Duration) -> Result<(), BoxError> {
 }
 
 /// The API is another instance than the token endpoint's, and knows none of its tokens.
-async fn refused(time: Duration) -> Result<(), BoxError> {
+async fn rejected(time: Duration) -> Result<(), BoxError> {
     let (yonne, api) = (YonneEmulator::start().await?, YonneEmulator::start().await?);
     let tokens = engine(&yonne)?.build();
     tokens.token().await?;
 
     let start = Instant::now();
     let mut bench = Bench::new(&api, &tokens, StatusCode::UNAUTHORIZED, 4).await?;
-    bench.load("refused", 1_000, time, || yonne.token_calls() - 1).await;
+    bench.load("rejected", 1_000, time, || yonne.token_calls() - 1).await;
     // The first token came before, and the second as soon as that was rejected. From then on an attempt also waits for its
     // predecessor's token to be rejected, so that there is no least number of them.
     let (calls, bounds) = (yonne.token_calls() - 1, 1..=*scheduled(start.elapsed()).end());
 
-    bench.print(&format!("refused: the API answers 401 to every token for {} s", time.as_secs()));
+    bench.print(&format!("rejected: the API answers 401 to every token for {} s", time.as_secs()));
     judge("token calls", calls, bounds)?;
     println!("  requests that the API saw: {}", api.api_calls());
     judge("answered by anything but a 401", bench.failed, 0..=0)

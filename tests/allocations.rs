@@ -1,5 +1,5 @@
-//! H1, H2: what a request with a token at hand allocates; L7: what one takes that waits. A file of its own,
-//! since the counter is the program's allocator.
+//! H1, H2: what a request with a token at hand allocates; L7: what one takes that waits. A file of its own, since the counter is
+//! the program's allocator.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{

@@ -3,7 +3,8 @@
 
 use std::{fs, path::Path};
 
-/// A room and its rank, also of rooms that are yet to be built. Rooms of one rank do not know each other, but for rank 0, whose values all others are made of.
+/// A room and its rank, also of rooms that are yet to be built. Rooms of one rank do not know each other, but for rank 0, whose
+/// values all others are made of.
 const ROOMS: [(&str, u8); 15] = [
     ("error", 0),
     ("clock", 0),

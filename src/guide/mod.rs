@@ -1,6 +1,6 @@
 //! What else should I know?
 //!
-//! Prose, no code: why the crate is as it is, and what to expect of it.
+//! Why the crate is as it is, and what to expect of it.
 //!
 //! | page | for whom |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! S1, X1, R10: thirty places that a redirect may point to, and none that is not the API's gets the token.
+//! S1, X1, R10: three dozen places that a redirect may point to, and none that is not the API's gets the token.
 
 use std::{
     convert::Infallible,
