@@ -22,7 +22,7 @@ pub enum FetchReason {
     First,
     /// The current one has expired or will soon, or [`reset`](crate::TokenHandle::reset) was called.
     Expiring,
-    /// A server rejected the current one.
+    /// A server rejected the current one, or a request with a [`NewToken`](crate::middleware::NewToken) wants a newer one.
     Rejected,
 }
 
