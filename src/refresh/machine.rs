@@ -447,9 +447,10 @@ impl Machine {
         }
         let error = match &self.last_error {
             Some(error) => error.clone(),
-            None if self.strikes > 0 => {
-                TokenError::new(ErrorKind::Transient, "new tokens are rejected as soon as they come; the next one is not asked for yet")
-            }
+            None if self.strikes > 0 => TokenError::new(
+                ErrorKind::Transient,
+                "new tokens are rejected as soon as they come; the next one is not asked for yet",
+            ),
             None => {
                 TokenError::new(ErrorKind::Transient, "the source gave a token without life; the next one is not asked for yet")
             }
