@@ -20,7 +20,8 @@ pub struct NoReplay;
 /// For when the caller knows better than the server: permissions have changed, say, and only a new token has them. The engine's
 /// back-off holds, so asking for one again and again does not help; if no newer token comes, the request fails with an
 /// [`AuthError::Token`](crate::AuthError::Token) and is not sent, whatever [`OnUnavailable`](super::OnUnavailable) says. The
-/// layer takes the mark out of the extensions. A request that carries a header of its own, or goes elsewhere, is left alone.
+/// layer takes the mark out of the extensions. A request that carries a header of its own, or goes elsewhere, is left alone. A
+/// [`StaticToken`](crate::StaticToken) has no other token to give, so that such a request fails as `Refused`.
 ///
 /// # Examples
 ///

@@ -31,7 +31,7 @@ const RESTARTS: u32 = 3;
 /// that kind runs the driver itself, from [`pair`](TokenHandleBuilder::pair).
 ///
 /// **Share a handle between layers**, do not build two from one vendor's credentials: two engines would renew the same grant
-/// side by side, which a server that rotates refresh tokens answers by revoking both.
+/// side by side, which a server that rotates refresh tokens may answer by revoking both.
 ///
 /// # Examples
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use tower::{Layer, ServiceExt};
 use tower_token::{
-    AuthError, BearerAuthLayer, ErrorKind, TokenHandle,
+    AuthError, BearerAuthLayer, ErrorKind, StaticToken, TokenHandle,
     middleware::{NewToken, NoReplay, NotReplayed, OnUnavailable, ReplayMethods},
     refresh::RefreshState,
 };
@@ -98,6 +98,18 @@ async fn a_new_token_that_does_not_come_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     service.oneshot(get(API)).await.unwrap();
     assert_eq!(api.seen(), ["Bearer token-1"; 2], "the current token goes on serving");
+}
+
+/// DESIGN 10: a static token has no successor; who wants one is told, and the others go on with it.
+#[tokio::test(start_paused = true)]
+async fn a_static_token_has_no_newer_one() {
+    let api = Api::default();
+    let service = BearerAuthLayer::new(origins(), StaticToken::new("fixed").unwrap()).layer(api.service());
+    service.clone().oneshot(get(API)).await.unwrap();
+    let Err(AuthError::Token(error)) = service.clone().oneshot(wanting_new()).await else { panic!("it was sent") };
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    service.oneshot(get(API)).await.unwrap();
+    assert_eq!(api.seen(), ["Bearer fixed"; 2]);
 }
 
 /// DESIGN 10, R2: asking for a new token again and again meets the same back-off as an endpoint that rejects each.
