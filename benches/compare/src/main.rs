@@ -1,0 +1,5 @@
+//! See the library's documentation, and `README.md`.
+
+fn main() -> std::process::ExitCode {
+    compare::main(compare::ours())
+}
