@@ -36,7 +36,7 @@ fn main() -> Result<(), BoxError> {
 
 /// A token is at hand: what nearly all requests cost.
 fn cached(criterion: &mut Criterion, origins: &Origins) -> Result<(), BoxError> {
-    let runtime = runtime::Builder::new_current_thread().build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     let layer = BearerAuthLayer::new(origins.clone(), StaticToken::new("t".repeat(1024))?);
     let mut group = criterion.benchmark_group("cached token");
 
@@ -143,7 +143,7 @@ fn burst(criterion: &mut Criterion, origins: &Origins) -> Result<(), BoxError> {
             let mut gate = gate.clone();
             async move {
                 if cx.reason() == FetchReason::First {
-                    return Ok(AccessToken::new("old")?.expires_in(Duration::from_millis(20)));
+                    return Ok(AccessToken::new("old")?.expires_in(Duration::from_millis(200)));
                 }
                 gate.wait_for(|open| *open).await.map_err(TokenError::transient)?;
                 tokio::time::sleep(TOKEN_CALL).await;

@@ -60,13 +60,24 @@ pub fn four<B>(body: impl Fn() -> B + Clone + Send + 'static) -> impl Fn(&Header
 
 /// Ten headers, of which seven are dynamic, in a map with room for one more.
 pub fn ten<B>(body: impl Fn() -> B + Clone + Send + 'static) -> impl Fn(&HeaderValue) -> Request<B> + Clone + Send + 'static {
-    const MORE: [&str; 6] = ["x-b3-traceid", "x-b3-spanid", "x-tenant", "x-user", "x-session", "x-forwarded-for"];
+    many(10, body)
+}
+
+/// So many headers, three of them static, in a map with room for one more; none at all if there are fewer than four.
+pub fn many<B>(
+    count: usize,
+    body: impl Fn() -> B + Clone + Send + 'static,
+) -> impl Fn(&HeaderValue) -> Request<B> + Clone + Send + 'static {
+    let name = |number: usize| HeaderName::from_static(Box::leak(format!("x-header-{number}").into_boxed_str()));
+    let more: Arc<[_]> = (4..count).map(name).collect();
     move |id| {
         let mut request = get(body());
-        request.headers_mut().reserve(11);
-        put_four(request.headers_mut(), id);
-        for name in MORE {
-            request.headers_mut().insert(HeaderName::from_static(name), id.clone());
+        if count >= 4 {
+            request.headers_mut().reserve(count + 1);
+            put_four(request.headers_mut(), id);
+        }
+        for name in &*more {
+            request.headers_mut().insert(name, id.clone());
         }
         request
     }
@@ -159,8 +170,12 @@ where
 }
 
 /// One request. Who has to wait is asked again at once: nobody is woken, which favours locks.
+///
+/// # Panics
+///
+/// If it fails: a request that fails may be a fast one.
 #[inline]
-fn send<S: Service<Request<B>>, B>(service: &mut S, request: Request<B>) {
+pub fn send<S: Service<Request<B>>, B>(service: &mut S, request: Request<B>) {
     let mut cx = Context::from_waker(Waker::noop());
     while service.poll_ready(&mut cx).is_pending() {
         spin_loop();
