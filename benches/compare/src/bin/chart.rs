@@ -90,7 +90,6 @@ fn draw(reports: &[Report]) -> Result<String, BoxError> {
         let figures = format!("{:.2}× ({:.0} Ir{ns}{allocs})", bar.ratio, bar.ir);
         writeln!(svg, r##"<text x="{:.1}" y="{}" fill="#24292f">{figures}</text>"##, x(bar.ratio.max(0.0)) + 6.0, y + 15)?;
     }
-    // The limit of what a ratio to it can say.
     let one = x(1.0);
     writeln!(svg, r##"<line x1="{one:.1}" y1="{TOP}" x2="{one:.1}" y2="{bottom}" stroke="#24292f" stroke-dasharray="3 3"/>"##)?;
     for (index, (name, colour)) in GROUPS.iter().enumerate() {

@@ -48,7 +48,7 @@ async fn rotation() -> Result<(), BoxError> {
         move |request| {
             let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
             let mut response = Response::new(Full::from("{}"));
-            if !value.and_then(age_of).is_some_and(|age| age < LIFETIME) {
+            if value.and_then(age_of).is_none_or(|age| age >= LIFETIME) {
                 rejected.fetch_add(1, Relaxed);
                 *response.status_mut() = StatusCode::UNAUTHORIZED;
             }
