@@ -31,7 +31,7 @@ fn main() -> Result<(), BoxError> {
 
 fn group(name: &str) -> usize {
     match name {
-        _ if name == REFERENCE || name.starts_with("limit: ") || name.starts_with("floor: ") => 0,
+        _ if name.starts_with(REFERENCE) || name.starts_with("limit: ") || name.starts_with("floor: ") => 0,
         _ if name.starts_with("tower-token: ") => 1,
         _ => 2,
     }
