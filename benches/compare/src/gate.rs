@@ -27,12 +27,12 @@ const fn to(target: f64, ceiling: f64) -> Bound {
 
 /// Instructions as ratios to what `AddAuthorization` adds.
 const LIMITS: [Limit; 6] = [
-    Limit { case: ANY_UNWATCHED, ir: to(1.06, 2.76), allocs: to(0.0, 0.0), future: None },
-    Limit { case: ANY_NOT_KEPT, ir: to(1.25, 3.21), allocs: to(0.0, 0.0), future: None },
-    Limit { case: UNWATCHED, ir: to(1.60, 2.18), allocs: to(0.0, 0.0), future: None },
-    Limit { case: NOT_KEPT, ir: to(1.80, 2.63), allocs: to(0.0, 0.0), future: Some(to(48.0, 72.0)) },
-    Limit { case: KEPT, ir: to(4.90, 6.70), allocs: to(1.0, 1.0), future: Some(to(88.0, 88.0)) },
-    Limit { case: KEPT_FULL, ir: to(4.90, 6.87), allocs: to(1.0, 1.0), future: Some(to(88.0, 96.0)) },
+    Limit { case: ANY_UNWATCHED, ir: to(1.06, 1.84), allocs: to(0.0, 0.0), future: None },
+    Limit { case: ANY_NOT_KEPT, ir: to(1.25, 2.26), allocs: to(0.0, 0.0), future: None },
+    Limit { case: UNWATCHED, ir: to(1.60, 1.76), allocs: to(0.0, 0.0), future: None },
+    Limit { case: NOT_KEPT, ir: to(1.80, 2.17), allocs: to(0.0, 0.0), future: Some(to(48.0, 48.0)) },
+    Limit { case: KEPT, ir: to(4.90, 5.74), allocs: to(1.0, 1.0), future: Some(to(88.0, 48.0)) },
+    Limit { case: KEPT_FULL, ir: to(4.90, 5.94), allocs: to(1.0, 1.0), future: Some(to(88.0, 80.0)) },
 ];
 
 pub(crate) fn limits(name: &str) -> bool {
