@@ -200,3 +200,13 @@ async fn a_watcher_is_told_when_the_driver_goes() {
     drop(driver);
     assert_eq!(health.borrow_and_update().state(), RefreshState::Closed);
 }
+
+/// L9: a replay is news at once, even to an engine at rest.
+#[tokio::test(start_paused = true)]
+async fn a_watcher_is_told_of_a_replay() {
+    let (mint, api) = (Mint::default(), Api::accepting("token-2"));
+    let handle = TokenHandle::new(mint.source());
+    let mut health = handle.subscribe();
+    BearerAuthLayer::new(origins(), handle.clone()).layer(api.service()).oneshot(get(API)).await.unwrap();
+    tokio::time::timeout(S, health.wait_for(|status| status.replays() == 1)).await.expect("told at once").unwrap();
+}
