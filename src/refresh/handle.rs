@@ -198,8 +198,9 @@ impl TokenHandle {
     ///
     /// The engine's task tells, so nothing is told before its start nor while its runtime is gone; [`status`](Self::status)
     /// always knows. As with every tokio `watch`, what lies between two looks may be missed, and a borrowed value must not be held
-    /// for long, since it keeps that task waiting; held across an `.await` on that task's thread, it stops both for ever. The
-    /// channel closes when the last handle and the task are gone.
+    /// for long, since it keeps that task waiting; held on that task's thread across an `.await`, or while a
+    /// [`Driver`](super::Driver) is dropped there, it stops both for ever. The channel closes when the last handle and the task
+    /// are gone.
     ///
     /// # Examples
     ///
