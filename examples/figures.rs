@@ -33,7 +33,7 @@ use tower_token::{
     BearerAuthLayer, BoxError, Origins, TokenHandle,
     middleware::AuthService,
     provider::yonne::Yonne,
-    refresh::TokenHandleBuilder,
+    refresh::{RefreshState, TokenHandleBuilder},
     testing::{ManualClock, YonneEmulator},
 };
 
@@ -81,8 +81,11 @@ async fn expired() -> Result<(), BoxError> {
 
     // The token call starts when all wait for it, so that none comes late and finds the new token.
     let hold = yonne.hold_token_calls();
+    let mut health = tokens.subscribe();
     clock.advance(DAY);
     yonne.expire_all();
+    // The engine's task takes a moment to wake up, and until then the old token is sent.
+    health.wait_for(|status| status.state() == RefreshState::Fetching).await?;
     let start = Instant::now();
     (0..BURST).for_each(|_| bench.send());
     clock.until_sleeping(BURST).await;
