@@ -40,7 +40,7 @@
 //! | `error`: [`TokenError`], [`AuthError`] | 0 | What can go wrong? |
 //! | [`clock`] | 0 | Where do time, sleep and spawn come from? |
 //! | `sync` | 0 | Where do the engine's locks and atomics come from? |
-//! | `token`: [`AccessToken`] | 0 | What is a token? |
+//! | `token`: [`AccessToken`], [`RefreshToken`] | 0 | What is a token? |
 //! | [`source`] | 1 | Where do tokens come from? |
 //! | [`transport`] | 1 | How do token calls travel? |
 //! | [`refresh`] | 2 | When is a token renewed? |
@@ -84,7 +84,7 @@ pub use error::{AuthError, BoxError, ErrorKind, TokenError};
 pub use middleware::{BearerAuthLayer, OAuthHeaderLayer, Origins};
 pub use refresh::{RefreshConfig, TokenHandle};
 pub use source::{FetchContext, FetchReason, StaticToken, TokenSource, source_fn};
-pub use token::AccessToken;
+pub use token::{AccessToken, RefreshToken};
 pub use transport::Transport;
 
 /// The README's examples compile.

@@ -2,6 +2,8 @@
 
 mod access;
 mod jwt;
+mod refresh;
 
 pub use access::AccessToken;
 pub(crate) use access::TokenInner;
+pub use refresh::RefreshToken;
