@@ -32,18 +32,20 @@ pin_project! {
 
 pin_project! {
     #[project = Projected]
+    #[project_replace = Replaced]
     enum State<S, B>
     where
         S: Service<Request<B>>,
     {
         // The answer is passed on as it is.
         Bare { #[pin] future: S::Future },
-        // The answer is looked at. `flight` is taken once, when it is there.
-        Watched { #[pin] future: S::Future, flight: Option<Flight<S, B>> },
+        // The answer is looked at.
+        Watched { #[pin] future: S::Future, flight: Flight<S, B> },
         // Waits for a token or replays. It takes the place of the first future: that may hold a permit of a
         // `ConcurrencyLimit`, which the second one needs.
         Detached { future: BoxFuture<S::Response, S::Error> },
-        Failed { error: Option<TokenError> },
+        Failed { error: TokenError },
+        Done,
     }
 }
 
@@ -53,7 +55,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 
     pub(super) fn watched(future: S::Future, flight: Flight<S, B>) -> Self {
-        ResponseFuture { state: State::Watched { future, flight: Some(flight) } }
+        ResponseFuture { state: State::Watched { future, flight } }
     }
 
     pub(super) fn detached(future: impl Future<Output = Result<S::Response, AuthError<S::Error>>> + Send + 'static) -> Self {
@@ -61,7 +63,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 
     pub(super) fn failed(error: TokenError) -> Self {
-        ResponseFuture { state: State::Failed { error: Some(error) } }
+        ResponseFuture { state: State::Failed { error } }
     }
 }
 
@@ -75,28 +77,28 @@ where
     type Output = Result<Response<R>, AuthError<S::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let mut state = self.project().state;
         loop {
-            match this.state.as_mut().project() {
+            match state.as_mut().project() {
                 Projected::Bare { future } => return future.poll(cx).map_err(AuthError::Service),
                 Projected::Watched { future, flight } => {
                     let mut response = ready!(future.poll(cx)).map_err(AuthError::Service)?;
-                    let flight = match flight {
-                        Some(watching) if watching.is_rejected(&mut response) => flight.take(),
-                        _ => None,
-                    };
-                    let Some(flight) = flight else { return Poll::Ready(Ok(response)) };
+                    if !flight.is_rejected(&mut response) {
+                        return Poll::Ready(Ok(response));
+                    }
+                    // The first future is dropped here.
+                    let Replaced::Watched { flight, .. } = state.as_mut().project_replace(State::Done) else { continue };
                     match flight.rejected(response) {
                         Landing::Done(response) => return Poll::Ready(Ok(response)),
-                        // The first future is dropped here.
-                        Landing::Replay(future) => this.state.set(State::Detached { future }),
+                        Landing::Replay(future) => state.set(State::Detached { future }),
                     }
                 }
                 Projected::Detached { future } => return future.as_mut().poll(cx),
-                Projected::Failed { error } => {
-                    let error = error.take().unwrap_or_else(|| {
-                        TokenError::new(ErrorKind::Misconfigured, "the future of a response was polled after its end")
-                    });
+                Projected::Failed { .. } | Projected::Done => {
+                    let error = match state.as_mut().project_replace(State::Done) {
+                        Replaced::Failed { error } => error,
+                        _ => TokenError::new(ErrorKind::Misconfigured, "the future of a response was polled after its end"),
+                    };
                     return Poll::Ready(Err(AuthError::Token(error)));
                 }
             }

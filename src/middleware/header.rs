@@ -4,7 +4,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap,
-    header::{AUTHORIZATION, Entry, HeaderName, HeaderValue, IntoHeaderName},
+    header::{AUTHORIZATION, Entry, HeaderName, HeaderValue},
 };
 
 use super::{challenge::is_tchar, layer::CallerHeader};
@@ -95,36 +95,25 @@ impl HeaderStyle {
     }
 
     /// Puts the header on, or leaves a caller's own; says whether it is on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, headers: &mut HeaderMap, header: &Header, callers: CallerHeader) -> Result<bool, TokenError> {
-        // Known to the compiler, which hashes and copies it beforehand.
-        if self.name == AUTHORIZATION {
-            self.put_as(AUTHORIZATION, headers, header, callers)
-        } else {
-            self.put_as(&self.name, headers, header, callers)
-        }
-    }
-
-    #[inline]
-    fn put_as(
-        &self,
-        name: impl IntoHeaderName,
-        headers: &mut HeaderMap,
-        header: &Header,
-        callers: CallerHeader,
-    ) -> Result<bool, TokenError> {
         let value = header.value.clone();
-        match callers {
+        // A name that is known to the compiler is hashed and copied beforehand.
+        let on = match callers {
             // Dearer to look first, and a caller's own header is rare.
-            CallerHeader::KeepCallers => {
-                let theirs = headers.try_append(name, value).map_err(|_full| too_many())?;
-                if theirs {
-                    self.take_last(headers);
-                }
-                Ok(!theirs)
-            }
+            CallerHeader::KeepCallers if self.name == AUTHORIZATION => headers.try_append(AUTHORIZATION, value),
+            CallerHeader::KeepCallers => headers.try_append(&self.name, value),
             // In the place of every value of that name.
-            CallerHeader::Replace => headers.try_insert(name, value).map(|_theirs| true).map_err(|_full| too_many()),
+            CallerHeader::Replace if self.name == AUTHORIZATION => headers.try_insert(AUTHORIZATION, value).map(|_theirs| false),
+            CallerHeader::Replace => headers.try_insert(&self.name, value).map(|_theirs| false),
+        };
+        match on {
+            Ok(false) => Ok(true),
+            Ok(true) => {
+                self.take_last(headers);
+                Ok(false)
+            }
+            Err(_full) => Err(too_many()),
         }
     }
 
@@ -143,16 +132,16 @@ impl HeaderStyle {
 
     /// Puts the header in the place of whatever has its name: never beside it.
     pub(super) fn insert(&self, headers: &mut HeaderMap, header: &Header) -> Result<(), TokenError> {
-        self.put(headers, header, CallerHeader::Replace).map(drop)
+        headers.try_insert(&self.name, header.value.clone()).map(drop).map_err(|_full| too_many())
     }
 
     /// The header for a token: sensitive, so that `Debug` hides it and HTTP/2 does not index it.
     pub(super) fn header(&self, token: &AccessToken) -> Result<Header, TokenError> {
-        let text = [self.prefix.as_bytes(), token.expose_secret().as_bytes()].concat();
-        Header::new(token.generation(), Bytes::from(text))
+        Header::new(token.generation(), self.prefix.as_bytes(), token.expose_secret().as_bytes())
     }
 }
 
+#[cold]
 fn too_many() -> TokenError {
     TokenError::new(ErrorKind::Misconfigured, "the request has so many headers that the token does not fit in")
 }
@@ -165,19 +154,22 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn new(generation: u64, text: Bytes) -> Result<Header, TokenError> {
-        let mut value = HeaderValue::from_maybe_shared(text).map_err(|error| {
+    fn new(generation: u64, prefix: &[u8], secret: &[u8]) -> Result<Header, TokenError> {
+        // With room to spare: `Bytes` then have their reference count from the start. Others allocate it at their first clone,
+        // in a request, and are dearer to clone ever after.
+        let mut text = Vec::with_capacity(prefix.len() + secret.len() + 1);
+        text.extend_from_slice(prefix);
+        text.extend_from_slice(secret);
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|error| {
             TokenError::wrap(ErrorKind::Misconfigured, "the token does not make a header value", error.into())
         })?;
         value.set_sensitive(true);
-        // The first clone of fresh `Bytes` allocates their reference count: here, rather than in a request.
-        drop(value.clone());
         Ok(Header { generation, value })
     }
 
     /// A copy with a reference count of its own: two threads that clone one count fight over its cache line.
     fn deep_copy(&self) -> Option<Header> {
-        Header::new(self.generation, Bytes::copy_from_slice(self.value.as_bytes())).ok()
+        Header::new(self.generation, &[], self.value.as_bytes()).ok()
     }
 }
 

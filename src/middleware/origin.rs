@@ -182,8 +182,27 @@ impl Origins {
     }
 
     /// Where a request for `uri` goes. No allocation; one comparison of scheme and text for a URI that is written as its entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn judge(&self, uri: &Uri) -> Destination {
+        if self.allows_as_written(uri) { Destination::Allowed } else { self.judge_normalised(uri) }
+    }
+
+    /// A URI is mostly written as its entry is kept: equal text is the same origin, with nothing to take apart.
+    #[inline(always)]
+    fn allows_as_written(&self, uri: &Uri) -> bool {
+        let Some(authority) = uri.authority() else { return false };
+        let https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return false,
+        };
+        let authority = authority.as_str();
+        (https && self.unlisted != Unlisted::Nothing && authority::ends_in_a_name(authority))
+            || self.listed.iter().any(|origin| origin.https == https && *origin.authority == *authority)
+    }
+
+    #[inline(never)]
+    fn judge_normalised(&self, uri: &Uri) -> Destination {
         match (uri.scheme(), uri.authority()) {
             (Some(scheme), Some(authority)) if self.allows(scheme, authority.as_str()) => Destination::Allowed,
             (Some(_), Some(_)) => Destination::Foreign,
@@ -200,15 +219,7 @@ impl Origins {
         }
     }
 
-    #[inline]
     fn allows(&self, scheme: &Scheme, authority: &str) -> bool {
-        // A URI is mostly written as its entry is kept: equal text is the same origin, with nothing to take apart.
-        self.listed.iter().any(|origin| origin.scheme == *scheme && *origin.authority == *authority)
-            || (self.unlisted != Unlisted::Nothing && *scheme == Scheme::HTTPS && authority::ends_in_a_name(authority))
-            || self.allows_normalised(scheme, authority)
-    }
-
-    fn allows_normalised(&self, scheme: &Scheme, authority: &str) -> bool {
         let Some(default_port) = authority::default_port(scheme) else { return false };
         // The last `@` ends the user info, as for `http::Uri`, which connectors ask for the host.
         let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
@@ -250,6 +261,8 @@ impl fmt::Debug for Origins {
 #[derive(Clone, PartialEq, Eq)]
 struct Origin {
     scheme: Scheme,
+    /// Whether that is `https`, and not `http`: comparing schemes is a call.
+    https: bool,
     /// As a URI usually has it: lower case, no default port.
     authority: Box<str>,
     host: Host<Box<str>>,
@@ -288,7 +301,7 @@ impl Origin {
             Host::V6(address) => Host::V6(address),
         };
         let authority = if port == default_port { host.to_string() } else { format!("{host}:{port}") };
-        Ok(Origin { scheme, authority: authority.into_boxed_str(), host, port })
+        Ok(Origin { https: scheme == Scheme::HTTPS, scheme, authority: authority.into_boxed_str(), host, port })
     }
 
     /// RFC 6750 section 5.3: a bearer token is not for the clear.

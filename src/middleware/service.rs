@@ -18,7 +18,7 @@ use super::{
     origin::Destination,
     per_request::{NewToken, NoReplay},
     replay::{Known, ReplayPolicy},
-    snapshot::Snapshot,
+    snapshot::{Room, Snapshot},
 };
 use crate::{
     error::{AuthError, ErrorKind, TokenError},
@@ -44,6 +44,7 @@ pub(super) struct Link<S> {
     pub(super) common: Arc<Common>,
     /// Locked only to be cloned, when a request has to wait or to be sent again: a service need not be `Sync`.
     spare: Mutex<S>,
+    room: Room,
 }
 
 impl<S: Clone> Link<S> {
@@ -68,7 +69,7 @@ impl<S: Clone> Link<S> {
 
 impl<S: Clone, P> AuthService<S, P> {
     pub(super) fn new(inner: S, common: Arc<Common>, policy: P) -> AuthService<S, P> {
-        let link = Arc::new(Link { common, spare: Mutex::new(inner.clone()) });
+        let link = Arc::new(Link { common, spare: Mutex::new(inner.clone()), room: Room::default() });
         AuthService { inner, link, own_link: false, header: LocalHeader::default(), policy }
     }
 
@@ -83,7 +84,7 @@ impl<S: Clone, P> AuthService<S, P> {
         let common = Arc::clone(&self.link.common);
         let header = common.header.get(&common.config.style, token)?;
         if self.header.note(&header) && !self.own_link {
-            self.link = Arc::new(Link { common, spare: Mutex::new(self.link.service()) });
+            self.link = Arc::new(Link { common, spare: Mutex::new(self.link.service()), room: Room::default() });
             self.own_link = true;
         }
         Ok(header)
@@ -131,8 +132,8 @@ where
         let kept = self.keep(&mut request);
         match config.style.put(request.headers_mut(), header, config.caller_header) {
             Ok(true) => {
-                let flight = self.flight(generation, kept);
-                ResponseFuture::watched(self.inner.call(request), flight)
+                let future = self.inner.call(request);
+                ResponseFuture::watched(future, self.flight(generation, kept))
             }
             Ok(false) => ResponseFuture::bare(self.inner.call(request)),
             Err(error) => self.fail(error),
@@ -198,7 +199,7 @@ impl<S, P> AuthService<S, P> {
             return None;
         }
         let body = self.policy.keep(request.body_mut());
-        body.and_then(|body| Snapshot::new(request, body))
+        body.and_then(|body| Snapshot::new(request, body, &self.link.room))
     }
 
     #[inline]
