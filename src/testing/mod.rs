@@ -46,15 +46,21 @@
 //! }
 //! ```
 
+mod api_call;
 mod error_shape;
 mod gate;
 mod jwt;
+mod ledger;
+mod log;
+mod message;
 mod random;
 mod scripted;
 mod server;
+mod setting;
 mod yonne;
 
 pub use crate::clock::ManualClock;
+pub use api_call::ApiOutcome;
 pub use error_shape::ErrorShape;
 pub use gate::Hold;
 pub use scripted::{ScriptedReply, ScriptedRequest, ScriptedServer};

@@ -8,11 +8,17 @@ use std::{
     },
 };
 
-use hyper::rt::Executor;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, rt::Executor, service::service_fn};
+use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
+
+use crate::error::BoxError;
 
 /// A listener on a loopback port, and every task that came of it: they end when it is dropped.
 #[derive(Debug)]
@@ -48,6 +54,25 @@ impl Server {
         let connections = Arc::new(AtomicU64::new(0));
         let accepting = tokio::spawn(accept(listener, serve, tasks.clone(), Arc::clone(&connections)));
         Ok(Server { address, accepting, tasks, connections })
+    }
+
+    /// Listens likewise, and speaks HTTP/1.1, and HTTP/2 with prior knowledge. An error of `answer` cuts the connection, or
+    /// the stream over HTTP/2.
+    pub(super) async fn start_http<F, Fut, B, E>(answer: F) -> io::Result<Server>
+    where
+        F: Fn(Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<B>, E>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        Server::start(move |stream, tasks| {
+            let answer = service_fn(answer.clone());
+            async move {
+                // What breaks a connection, the client sees as well; there is nobody else to tell.
+                let _broken = auto::Builder::new(tasks).serve_connection(TokioIo::new(stream), answer).await.is_err();
+            }
+        })
+        .await
     }
 
     pub(super) fn address(&self) -> SocketAddr {

@@ -1,8 +1,6 @@
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use hyper::service::service_fn;
-use hyper_util::{rt::TokioIo, server::conn::auto};
 
 use super::{YonneCall, YonneCode, book::Credentials, service::Service};
 use crate::{
@@ -64,16 +62,9 @@ impl YonneEmulator {
     pub async fn start() -> io::Result<YonneEmulator> {
         let service = Arc::new(Service::new()?);
         let shared = Arc::clone(&service);
-        let server = Server::start(move |stream, tasks| {
+        let server = Server::start_http(move |request| {
             let service = Arc::clone(&shared);
-            async move {
-                let answer = service_fn(move |request| {
-                    let service = Arc::clone(&service);
-                    async move { service.answer(request).await }
-                });
-                // What breaks a connection, the client sees as well; there is nobody else to tell.
-                let _broken = auto::Builder::new(tasks).serve_connection(TokioIo::new(stream), answer).await.is_err();
-            }
+            async move { service.answer(request).await }
         })
         .await?;
         Ok(YonneEmulator { service, server })
@@ -139,7 +130,7 @@ impl YonneEmulator {
     ///
     /// [`TokioClock`](crate::clock::TokioClock).
     pub fn set_clock(&self, clock: impl Clock) {
-        self.service.book().clock = Arc::new(clock);
+        self.service.book().setting.set_clock(clock);
     }
 
     /// A good token, issued without a call.
@@ -162,17 +153,17 @@ impl YonneEmulator {
 
     /// Makes a token `TOKEN_INVALID`. Says whether it is one of this server's.
     pub fn revoke(&self, token: &str) -> bool {
-        self.service.book().revoke(token)
+        self.service.book().ledger.revoke(token)
     }
 
     /// Makes every token issued so far `TOKEN_INVALID`.
     pub fn revoke_all(&self) {
-        self.service.book().revoke_all();
+        self.service.book().ledger.revoke_all();
     }
 
     /// Makes every token issued so far `TOKEN_EXPIRED`, whatever `expires_in` had promised.
     pub fn expire_all(&self) {
-        self.service.book().expire_all();
+        self.service.book().ledger.expire_all();
     }
 }
 
@@ -239,7 +230,7 @@ impl YonneEmulator {
     ///
     /// [`ErrorShape::Flat`].
     pub fn set_error_shape(&self, shape: ErrorShape) {
-        self.service.book().error_shape = shape;
+        self.service.book().setting.set_error_shape(shape);
     }
 
     /// The `WWW-Authenticate` of each 401 to a call, such as `Bearer error="invalid_token"`.
@@ -248,7 +239,7 @@ impl YonneEmulator {
     ///
     /// None: the page shows none.
     pub fn set_challenge(&self, challenge: Option<HeaderValue>) {
-        self.service.book().challenge = challenge;
+        self.service.book().setting.set_challenge(challenge);
     }
 
     /// Whether a call is refused before its body is read. A client that is still sending then meets the answer half-way,
@@ -306,12 +297,12 @@ impl YonneEmulator {
 
     /// Tokens issued, minted ones included.
     pub fn tokens_issued(&self) -> u64 {
-        self.service.book().tokens_issued()
+        self.service.book().ledger.issued()
     }
 
     /// Different tokens that calls have carried, good or bad.
     pub fn tokens_presented(&self) -> u64 {
-        self.service.book().tokens_presented()
+        self.service.book().ledger.presented()
     }
 
     /// Connections that were made, refused ones included.

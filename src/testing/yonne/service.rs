@@ -7,20 +7,20 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::{
-    YonneCall, YonneCode,
+    YonneCall,
     book::{Book, COURIER_ID, Refusal},
 };
-use crate::{error::BoxError, testing::gate::Gate};
+use crate::{
+    error::BoxError,
+    testing::{gate::Gate, message},
+};
 
 const API: &str = "/api/courier/s2s/";
 const TOKEN_ENDPOINT: &str = "/api/courier/s2s/auth/token";
-
-/// The largest body that is read, in bytes.
-const BODY_LIMIT: usize = 64 << 20;
 
 /// The HTTP side of the emulator: paths, methods, bodies and waiting. What the answer says is up to the [`Book`].
 pub(super) struct Service {
@@ -48,13 +48,13 @@ impl Service {
                 self.token_gate.enter().await;
                 let response = self.token_call(&parts, body).await;
                 let book = self.book();
-                (response, book.delay(book.token_delay))
+                (response, book.setting.sleep(book.token_delay))
             }
             path if path.len() > API.len() && path.starts_with(API) => {
                 self.api_gate.enter().await;
                 let response = self.api_call(&parts, body).await;
                 let book = self.book();
-                (response, book.delay(book.api_delay))
+                (response, book.setting.sleep(book.api_delay))
             }
             _ => (self.refuse(Refusal::Unlisted(StatusCode::NOT_FOUND, "No such path"), None), None),
         };
@@ -62,44 +62,43 @@ impl Service {
         if let Some(delay) = delay {
             delay.await;
         }
-        Ok(response)
+        Ok(response.map(Full::new))
     }
 
-    async fn token_call(&self, parts: &Parts, body: impl Body<Data = Bytes, Error: Into<BoxError>>) -> Response<Full<Bytes>> {
-        let read = collect(body).await;
+    async fn token_call(&self, parts: &Parts, body: impl Body<Data = Bytes, Error: Into<BoxError>>) -> Response<Bytes> {
+        let read = message::read(body).await.map_err(Refusal::from);
         let verdict = match read {
             _ if parts.method != Method::POST => Err(Refusal::Unlisted(StatusCode::METHOD_NOT_ALLOWED, "Only POST is allowed")),
             Ok(body) => self.book().log_in(&parts.headers, &body),
             Err(refusal) => Err(refusal),
         };
         match verdict {
-            Ok(reply) => json_response(StatusCode::OK, Some(reply)),
+            Ok(reply) => message::json_response(StatusCode::OK, &reply),
             Err(refusal) => {
-                let mut response = self.refuse(refusal, None);
-                match response.status() {
-                    StatusCode::UNAUTHORIZED => self.book().refused_logins += 1,
-                    StatusCode::METHOD_NOT_ALLOWED => {
-                        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-                    }
-                    _ => {}
+                let response = self.refuse(refusal, None);
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    self.book().refused_logins += 1;
                 }
-                response
+                message::allow(response, "POST")
             }
         }
     }
 
-    async fn api_call(&self, parts: &Parts, body: impl Body<Data = Bytes, Error: Into<BoxError>>) -> Response<Full<Bytes>> {
+    async fn api_call(&self, parts: &Parts, body: impl Body<Data = Bytes, Error: Into<BoxError>>) -> Response<Bytes> {
         let early = {
             let mut book = self.book();
             book.answers_early.then(|| book.admit(&parts.headers))
         };
-        let read = if let Some(Err(_)) = early { Ok(Bytes::new()) } else { collect(body).await };
+        let read = if let Some(Err(_)) = early { Ok(Bytes::new()) } else { message::read(body).await.map_err(Refusal::from) };
         let body_length = read.as_ref().map_or(0, Bytes::len);
         let admitted = early.unwrap_or_else(|| self.book().admit(&parts.headers));
         let (response, code) = match admitted.and(read) {
-            Ok(body) => (served(parts, body), None),
+            Ok(body) => {
+                let facts = || json!({ "courier_id": COURIER_ID, "method": parts.method.as_str(), "path": parts.uri.path() });
+                (message::served(parts, body, facts), None)
+            }
             Err(refusal) => {
-                let challenge = self.book().challenge.clone();
+                let challenge = self.book().setting.challenge();
                 (self.refuse(refusal, challenge), refusal.code())
             }
         };
@@ -109,7 +108,7 @@ impl Service {
             path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             version: parts.version,
             authorization_values: parts.headers.get_all(header::AUTHORIZATION).iter().count(),
-            token: book.number_in(&parts.headers),
+            token: book.ledger.number_in(&parts.headers),
             body_length,
             status: response.status(),
             code,
@@ -118,51 +117,13 @@ impl Service {
         response
     }
 
-    fn refuse(&self, refusal: Refusal, challenge: Option<HeaderValue>) -> Response<Full<Bytes>> {
+    fn refuse(&self, refusal: Refusal, challenge: Option<HeaderValue>) -> Response<Bytes> {
         let mut book = self.book();
         if let Some(code) = refusal.code() {
             book.count(code);
         }
-        let body = book.error_shape.body(refusal.code().map(YonneCode::as_str), refusal.message());
-        let mut response = json_response(refusal.status(), body);
-        if let Some(challenge) = challenge
-            && response.status() == StatusCode::UNAUTHORIZED
-        {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        response
-    }
-}
-
-/// The answer to a call that is let in: its own body, byte for byte, or a few facts about it when it has none.
-fn served(parts: &Parts, body: Bytes) -> Response<Full<Bytes>> {
-    if body.is_empty() {
-        let facts = json!({ "courier_id": COURIER_ID, "method": parts.method.as_str(), "path": parts.uri.path() });
-        return json_response(StatusCode::OK, Some(facts));
-    }
-    let mut response = Response::new(Full::new(body));
-    if let Some(media_type) = parts.headers.get(header::CONTENT_TYPE) {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type.clone());
-    }
-    response
-}
-
-fn json_response(status: StatusCode, body: Option<Value>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    if let Some(body) = body {
-        *response.body_mut() = Full::new(Bytes::from(body.to_string()));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    response
-}
-
-async fn collect(body: impl Body<Data = Bytes, Error: Into<BoxError>>) -> Result<Bytes, Refusal> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Refusal::Unlisted(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"))
-        }
-        Err(_) => Err(Refusal::Unlisted(StatusCode::BAD_REQUEST, "The body broke off")),
+        let code = refusal.code().map(|code| Value::from(code.as_str()));
+        let response = book.setting.error_shape().response(refusal.status(), code.as_ref(), refusal.message());
+        message::challenge(response, challenge)
     }
 }
