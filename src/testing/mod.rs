@@ -2,7 +2,11 @@
 //!
 //! A client is only as good as the failures that it was tested with: a token revoked in the middle of the day, a token
 //! endpoint that is down, hangs or answers with half a reply. These servers do all of it on demand, over real sockets.
-//! [`YonneEmulator`] plays a vendor as its documentation has it; [`ScriptedServer`] plays what no documentation mentions.
+//! [`YonneEmulator`] and [`Yolcu360Emulator`] each play a vendor as its documentation has it;
+//! [`ScriptedServer`] plays what no documentation mentions.
+//!
+//! Yolcu360's is made of [`Endpoint`]s, each of which can be given a [`Fault`]: a status, a spoilt body, or an
+//! answer that is lost after the server has acted.
 //!
 //! Tests written with them need no sleeps. A [`Hold`] parks calls until the test lets them go, the `.._reached` methods wait
 //! for calls to arrive, and [`ManualClock`] makes a day pass at once, for the client, the server, or both. Do not use them
@@ -47,21 +51,30 @@
 //! ```
 
 mod api_call;
+mod endpoint;
 mod error_shape;
+mod fault;
 mod gate;
 mod jwt;
 mod ledger;
 mod log;
 mod message;
+mod payload;
 mod random;
+mod refresh_tokens;
 mod scripted;
 mod server;
 mod setting;
+mod yolcu360;
 mod yonne;
 
 pub use crate::clock::ManualClock;
-pub use api_call::ApiOutcome;
+pub use api_call::{ApiCall, ApiOutcome};
+pub use endpoint::Endpoint;
 pub use error_shape::ErrorShape;
+pub use fault::Fault;
 pub use gate::Hold;
+pub use refresh_tokens::RefreshReuse;
 pub use scripted::{ScriptedReply, ScriptedRequest, ScriptedServer};
+pub use yolcu360::{Yolcu360Code, Yolcu360Emulator};
 pub use yonne::{YonneCall, YonneCode, YonneEmulator};

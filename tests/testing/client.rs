@@ -2,10 +2,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
-    client::legacy::{Client as Legacy, Error, connect::HttpConnector},
+    client::legacy::{Client as Legacy, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use serde_json::Value;
+use tower_token::BoxError;
 
 /// A plain HTTP client: nothing of this crate is in it.
 #[derive(Clone)]
@@ -28,9 +29,10 @@ impl Client {
         Client(Legacy::builder(TokioExecutor::new()).http2_only(true).build_http())
     }
 
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+    /// An error is a connection that ended before the answer did.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
         let (parts, body) = self.0.request(request).await?.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let body = body.collect().await?.to_bytes();
         Ok(Answer { status: parts.status, version: parts.version, headers: parts.headers, body })
     }
 

@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as the test does")]
 
 mod client;
+mod endpoint;
 mod scripted;
+mod yolcu360;
 mod yonne;
