@@ -2,10 +2,10 @@
 //!
 //! A client is only as good as the failures that it was tested with: a token revoked in the middle of the day, a token
 //! endpoint that is down, hangs or answers with half a reply. These servers do all of it on demand, over real sockets.
-//! [`YonneEmulator`] and [`Yolcu360Emulator`] each play a vendor as its documentation has it;
+//! [`YonneEmulator`], [`Yolcu360Emulator`] and [`YouniumEmulator`] each play a vendor as its documentation has it;
 //! [`ScriptedServer`] plays what no documentation mentions.
 //!
-//! Yolcu360's is made of [`Endpoint`]s, each of which can be given a [`Fault`]: a status, a spoilt body, or an
+//! Yolcu360's and Younium's are made of [`Endpoint`]s, each of which can be given a [`Fault`]: a status, a spoilt body, or an
 //! answer that is lost after the server has acted.
 //!
 //! Tests written with them need no sleeps. A [`Hold`] parks calls until the test lets them go, the `.._reached` methods wait
@@ -67,6 +67,7 @@ mod server;
 mod setting;
 mod yolcu360;
 mod yonne;
+mod younium;
 
 pub use crate::clock::ManualClock;
 pub use api_call::{ApiCall, ApiOutcome};
@@ -78,3 +79,4 @@ pub use refresh_tokens::RefreshReuse;
 pub use scripted::{ScriptedReply, ScriptedRequest, ScriptedServer};
 pub use yolcu360::{Yolcu360Code, Yolcu360Emulator};
 pub use yonne::{YonneCall, YonneCode, YonneEmulator};
+pub use younium::{YouniumEmulator, YouniumForbidden};

@@ -14,3 +14,11 @@ pub(super) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
 pub(super) fn hex<const N: usize>() -> io::Result<String> {
     Ok(bytes::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
+
+/// A random UUID (RFC 9562 section 5.4).
+pub(super) fn uuid() -> io::Result<String> {
+    let mut value = u128::from_be_bytes(bytes::<16>()?);
+    value = value & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let digits = format!("{value:032x}");
+    Ok(format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]))
+}

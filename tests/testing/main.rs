@@ -7,3 +7,4 @@ mod endpoint;
 mod scripted;
 mod yolcu360;
 mod yonne;
+mod younium;
