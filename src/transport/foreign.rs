@@ -25,6 +25,20 @@ pub(super) fn wrap(message: &'static str, error: BoxError) -> TokenError {
     TokenError::wrap(ErrorKind::Transient, message, source)
 }
 
+/// Whether a client could not even connect, so that nothing was sent.
+///
+/// Only hyper's client says so in a way that can be relied on: the kind of an I/O error does not tell when it happened.
+#[cfg(feature = "client")]
+pub(super) fn is_connect(error: &(dyn Error + 'static)) -> bool {
+    use hyper_util::client::legacy;
+    chain(error).any(|error| error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect))
+}
+
+#[cfg(not(feature = "client"))]
+pub(super) fn is_connect(_: &(dyn Error + 'static)) -> bool {
+    false
+}
+
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |&error| error.source())
 }

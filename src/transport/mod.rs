@@ -23,6 +23,7 @@
 //! # drop(transport);
 //! ```
 
+mod answer;
 pub(crate) mod authority;
 mod carrier;
 #[cfg(feature = "client")]

@@ -1,15 +1,19 @@
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tower_service::Service;
-use zeroize::Zeroizing;
 
-use super::{Reply, SecretBuffer, carrier::Carrier, foreign};
+use super::{Reply, SecretBuffer, answer::Answer, carrier::Carrier, foreign};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Sleep},
     error::{BoxError, ErrorKind, TokenError},
 };
 
@@ -26,6 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Room for most replies, so that they are read without growing.
 const USUAL_BODY: usize = 4096;
 
+const NO_REPLY: &str = "the token call failed before a reply came";
+
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tower-token/", env!("CARGO_PKG_VERSION")));
 
 /// Carries token calls: an HTTP service whose type is forgotten, and a timeout.
@@ -34,15 +40,17 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tower-token/",
 ///
 /// A timeout of 15 s for a whole call: below the engine's fetch timeout of 30 s, so that the engine sees the true error.
 pub struct Transport {
-    carrier: Box<dyn Carrier>,
+    /// Locked to be cloned: a service need not be `Sync`, and what is built on a transport may have to be.
+    carrier: Mutex<Box<dyn Carrier>>,
     timeout: Duration,
 }
 
 impl Transport {
     /// Token calls over a service of your own: a client, or a stack with your timeouts and proxies.
     ///
-    /// Two things are yours to see to. It must not follow redirects: a 307 would carry the secret to wherever the server
-    /// points. And it must not run through the layer that its tokens feed, or the token call waits for its own token.
+    /// Three things are yours to see to. It must not follow redirects: a 307 would carry the secret to wherever the server
+    /// points. It must not run through the layer that its tokens feed, or the token call waits for its own token. And it
+    /// must not send a request again by itself: a refresh token that comes twice is a stolen one to a strict server.
     ///
     /// An error of the service is kept as the [`source`](std::error::Error::source) of a transient [`TokenError`]; where it
     /// shows a URL, its text is kept, without query and user info.
@@ -54,7 +62,7 @@ impl Transport {
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Transport { carrier: Box::new(service), timeout: TIMEOUT }
+        Transport { carrier: Mutex::new(Box::new(service)), timeout: TIMEOUT }
     }
 
     /// The client of this crate: HTTP/1.1 and HTTP/2, TLS by rustls with aws-lc-rs and the platform's root certificates.
@@ -97,26 +105,53 @@ impl Transport {
     /// must not be lost (a rotated refresh token) belongs in a task of its own.
     pub fn send(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         clock: &Arc<dyn Clock>,
     ) -> impl Future<Output = Result<Reply, TokenError>> + Send + 'static + use<> {
+        let answer = self.call(request, clock);
+        async move { answer.await.into_result() }
+    }
+
+    /// As [`send`](Self::send), and tells how far it came: for exchanges that a server acts on but once.
+    pub(crate) fn call(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        clock: &Arc<dyn Clock>,
+    ) -> impl Future<Output = Answer> + Send + 'static + use<> {
         // Some gateways answer 403 to a client without a name.
         request.headers_mut().entry(header::USER_AGENT).or_insert(USER_AGENT);
         let sleep = clock.sleep(self.timeout);
-        let exchange = self.carrier.carry(request);
+        let ready = self.with_carrier(|carrier| carrier.carry(request));
         async move {
-            let sleep = sleep?;
-            let whole = async {
-                let response =
-                    exchange.await.map_err(|error| foreign::wrap("the token call failed before a reply came", error))?;
-                read(response).await
+            let mut sleep = match sleep {
+                Ok(sleep) => sleep,
+                Err(error) => return Answer::Unsent(error),
             };
-            tokio::select! {
-                biased;
-                reply = whole => reply,
-                () = sleep => Err(TokenError::new(ErrorKind::Timeout, "the token call took longer than its timeout")),
+            let exchange = match within(&mut sleep, ready).await {
+                Ok(Ok(exchange)) => exchange,
+                Ok(Err(error)) => return Answer::Unsent(foreign::wrap(NO_REPLY, error)),
+                Err(timeout) => return Answer::Unsent(timeout),
+            };
+            let response = match within(&mut sleep, exchange).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) if foreign::is_connect(&*error) => return Answer::Unsent(foreign::wrap(NO_REPLY, error)),
+                Ok(Err(error)) => return Answer::Lost(foreign::wrap(NO_REPLY, error)),
+                Err(timeout) => return Answer::Lost(timeout),
+            };
+            let (parts, body) = response.into_parts();
+            let mut bytes = SecretBuffer::with_capacity(USUAL_BODY);
+            let read = within(&mut sleep, read_body(body, &mut bytes)).await.and_then(|read| read);
+            let reply = Reply::new(parts.status, parts.headers, bytes.into_vec());
+            match read {
+                Ok(()) => Answer::Whole(reply),
+                Err(error) => Answer::Partial(reply, error),
             }
         }
+    }
+
+    fn with_carrier<T>(&self, with: impl FnOnce(&dyn Carrier) -> T) -> T {
+        // A service that panicked while it was cloned is no worse for it.
+        with(&**self.carrier.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -136,7 +171,7 @@ where
 
 impl Clone for Transport {
     fn clone(&self) -> Transport {
-        Transport { carrier: self.carrier.boxed_clone(), timeout: self.timeout }
+        Transport { carrier: Mutex::new(self.with_carrier(|carrier| carrier.boxed_clone())), timeout: self.timeout }
     }
 }
 
@@ -146,28 +181,25 @@ impl fmt::Debug for Transport {
     }
 }
 
-async fn read(response: Response<UnsyncBoxBody<Bytes, BoxError>>) -> Result<Reply, TokenError> {
-    let (parts, body) = response.into_parts();
-    let body = match read_body(body).await {
-        Ok(body) => body,
-        Err(_) if !parts.status.is_success() => Zeroizing::default(),
-        Err(error) => return Err(error),
-    };
-    Ok(Reply::new(parts.status, parts.headers, body))
+/// An error is the timeout's: one sleep runs over all parts of a call.
+async fn within<F: Future>(sleep: &mut Sleep, part: F) -> Result<F::Output, TokenError> {
+    tokio::select! {
+        biased;
+        output = part => Ok(output),
+        () = sleep => Err(TokenError::new(ErrorKind::Timeout, "the token call took longer than its timeout")),
+    }
 }
 
-async fn read_body(mut body: UnsyncBoxBody<Bytes, BoxError>) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-    if body.size_hint().lower() > BODY_LIMIT as u64 {
-        return Err(too_big());
-    }
-    let (mut bytes, mut room) = (SecretBuffer::with_capacity(USUAL_BODY), BODY_LIMIT);
+/// What has come before an error stays in `bytes`.
+async fn read_body(mut body: UnsyncBoxBody<Bytes, BoxError>, bytes: &mut SecretBuffer) -> Result<(), TokenError> {
+    let mut room = BODY_LIMIT;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| foreign::wrap("the reply to the token call broke off", error))?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
         room = room.checked_sub(data.len().max(SMALLEST_FRAME)).ok_or_else(too_big)?;
         bytes.extend(data);
     }
-    Ok(bytes.into_vec())
+    Ok(())
 }
 
 fn too_big() -> TokenError {
@@ -304,6 +336,57 @@ mod tests {
             transport.clone().send(request(), &clock()).await.unwrap();
         }
         assert_eq!(calls.load(Ordering::Relaxed), 3);
+    }
+
+    /// F2: what is known to have been sent, and what came of a reply that broke off.
+    #[tokio::test(start_paused = true)]
+    async fn how_far_a_call_came_is_told() {
+        let busy = ServiceBuilder::new()
+            .concurrency_limit(0)
+            .service(service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))));
+        let silent = service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
+        let failing = service_fn(async |_| Err::<Response<Full<Bytes>>, _>(io::Error::from(io::ErrorKind::ConnectionReset)));
+        let cut = |last: Option<io::ErrorKind>| {
+            move || {
+                let first = stream::iter([Ok(Frame::data(Bytes::from_static(b"{\"tok")))]);
+                let rest = stream::iter(last.map(|kind| Err(io::Error::from(kind))));
+                let rest = if last.is_some() { rest.left_stream() } else { stream::pending().right_stream() };
+                StreamBody::new(first.chain(rest))
+            }
+        };
+        for (transport, told, kind) in [
+            (busy.into(), "unsent", ErrorKind::Timeout),
+            (silent.into(), "lost", ErrorKind::Timeout),
+            (failing.into(), "lost", ErrorKind::Transient),
+            (replying(StatusCode::OK, cut(Some(io::ErrorKind::ConnectionReset))), "{\"tok", ErrorKind::Transient),
+            (replying(StatusCode::OK, cut(None)), "{\"tok", ErrorKind::Timeout),
+            (replying(StatusCode::FOUND, cut(None)), "{\"tok", ErrorKind::Timeout),
+        ] {
+            let transport: Transport = transport;
+            let (text, error) = match transport.call(request(), &clock()).await {
+                Answer::Whole(reply) => panic!("{told}: {reply:?}"),
+                Answer::Partial(reply, error) => (String::from_utf8(reply.body().to_vec()).unwrap(), error),
+                Answer::Lost(error) => ("lost".to_owned(), error),
+                Answer::Unsent(error) => ("unsent".to_owned(), error),
+            };
+            assert_eq!((text.as_str(), error.kind()), (told, kind));
+        }
+    }
+
+    /// Nobody listens, so nothing was sent; somebody hangs up, and nobody knows.
+    #[cfg(feature = "client")]
+    #[tokio::test]
+    async fn a_connection_that_was_never_made_has_sent_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let post = || Request::post(format!("http://{address}/")).body(Full::default()).unwrap();
+        let client = Transport::client().unwrap();
+        let hang_up = async { drop(listener.accept().await.unwrap()) };
+        let (answer, ()) = tokio::join!(client.call(post(), &clock()), hang_up);
+        assert!(matches!(answer, Answer::Lost(_)), "{answer:?}");
+        drop(listener);
+        let answer = client.call(post(), &clock()).await;
+        assert!(matches!(answer, Answer::Unsent(_)), "{answer:?}");
     }
 
     /// L2: without a runtime there is an error, not a panic.
