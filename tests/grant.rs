@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower_token::{
     AccessToken, ErrorKind, FetchContext, FetchReason, TokenError, TokenSource,
-    grant::{EndpointSource, TokenEndpoint},
+    grant::{Encoding, EndpointSource, TokenEndpoint},
     provider::yonne::Yonne,
     transport::Transport,
 };
@@ -204,6 +204,31 @@ async fn g17_an_echoed_secret_is_no_code() {
     let error = fetch(&mut Yonne::new(KEY, SECRET).unwrap().base_url(base).unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, None));
     assert_silent(&error);
+}
+
+/// G3, X6: the reply breaks off behind the new refresh token, which the next call sends all the same.
+#[tokio::test]
+async fn g3_a_rotated_refresh_token_survives_a_reply_that_breaks_off() {
+    let whole = |n: u32| {
+        let body = format!(r#"{{"access_token":"a{n}","refresh_token":"r{n}"}}"#);
+        reply("200 OK", "", body.as_bytes())
+    };
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"refresh_token\":\"r2\",\"access_tok".to_vec();
+    let (base, requests) = server(vec![whole(1), cut, whole(3)]).await;
+    let step = TokenEndpoint::post(format!("{base}/refresh")).refresh_token_field("token");
+    let mut source = TokenEndpoint::post(format!("{base}/login"))
+        .secret("key", "key")
+        .encoding(Encoding::Form)
+        .refresh(step)
+        .source(Transport::client().unwrap(), [("key", SECRET)])
+        .unwrap();
+    assert_eq!(fetch(&mut source).await.unwrap().expose_secret(), "a1");
+    let error = fetch(&mut source).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(error.to_string().contains("broke off"), "{error}");
+    assert_eq!(fetch(&mut source).await.unwrap().expose_secret(), "a3");
+    let bodies: Vec<_> = requests.await.unwrap().iter().map(|text| text.split_once("\r\n\r\n").unwrap().1.to_owned()).collect();
+    assert_eq!(bodies, [format!("key={SECRET}"), "token=r1".to_owned(), "token=r2".to_owned()]);
 }
 
 /// S5: nobody listens.

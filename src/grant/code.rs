@@ -1,7 +1,8 @@
 use super::{
-    endpoint::{ErrorClass, TokenEndpoint},
+    call::Call,
+    endpoint::ErrorClass,
     json::{Document, Value},
-    secrets::Secrets,
+    reading::Reading,
 };
 
 /// The longest text that passes for an error code.
@@ -19,13 +20,13 @@ pub(super) struct Code {
 ///
 /// One that the description lists is taken before one that it does not: frameworks put the name of the status in one field
 /// and the vendor's code in another. An unlisted one is taken only if it shares no telling part with a secret that was sent.
-pub(super) fn find(endpoint: &TokenEndpoint, document: &Document<'_>, secrets: &Secrets) -> Option<Code> {
+pub(super) fn find(reading: &Reading, document: &Document<'_>, call: &Call<'_>) -> Option<Code> {
     let mut unlisted = None;
-    for text in endpoint.code_at.iter().filter_map(|pointer| read(document.at(pointer)?)) {
-        if let Some(class) = endpoint.on_code.get(&text) {
+    for text in reading.code_at.iter().flat_map(|pointer| document.each(pointer)).filter_map(read) {
+        if let Some(class) = reading.on_code.get(&text) {
             return Some(Code { text, listed: Some(*class) });
         }
-        if unlisted.is_none() && is_code(&text) && !secrets.leak_into(&text) {
+        if unlisted.is_none() && is_code(&text) && !call.leaks_into(&text) {
             unlisted = Some(Code { text, listed: None });
         }
     }
@@ -50,6 +51,10 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::{
+        grant::{TokenEndpoint, secrets::Secrets},
+        token::RefreshToken,
+    };
 
     fn secrets() -> Secrets {
         Secrets::new(["sk_live_CANARY", "pin"].map(|secret| Zeroizing::new(secret.to_owned())))
@@ -59,6 +64,8 @@ mod tests {
         TokenEndpoint::post("https://api.test/token")
             .code_at("/error")
             .code_at("/code")
+            .code_at("/errors/*")
+            .code_at("/errors/*/code")
             .on_code("DISABLED", ErrorClass::Refused)
             .on_code("1002", ErrorClass::Transient)
             .on_code("sk_live_odd but ours", ErrorClass::Refused)
@@ -66,7 +73,10 @@ mod tests {
 
     fn found(body: &str) -> Option<(String, Option<ErrorClass>)> {
         let document = Document::parse(body.as_bytes()).unwrap();
-        find(&endpoint(), &document, &secrets()).map(|code| (code.text, code.listed))
+        let refresh = RefreshToken::new("rt_live_CANARY");
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        let call = Call { secrets: &secrets(), refresh: Some(&refresh), sent: now, answered: now };
+        find(&Reading::login(&endpoint()), &document, &call).map(|code| (code.text, code.listed))
     }
 
     #[test]
@@ -84,6 +94,11 @@ mod tests {
             (r#"{"error":"disabled","code":7}"#, unlisted("disabled")),
             (r#"{"error":null,"code":true}"#, None),
             (r#"{"error":{"code":"DISABLED"}}"#, None),
+            (r#"{"errors":["Your key is wrong","DISABLED"]}"#, listed("DISABLED", ErrorClass::Refused)),
+            (r#"{"errors":[{"text":"x"},{"code":"NEW"},{"code":1002}]}"#, listed("1002", ErrorClass::Transient)),
+            (r#"{"errors":["Your key is wrong","NEW","NEWER"]}"#, unlisted("NEW")),
+            (r#"{"errors":["Your key is wrong"]}"#, None),
+            (r#"{"errors":"DISABLED"}"#, None),
             (r#"{"error":""}"#, None),
             ("[]", None),
         ] {
@@ -96,6 +111,8 @@ mod tests {
     fn a_hostile_code_is_dropped() {
         for hostile in [
             "sk_live_CANARY",
+            "rt_live_CANARY",
+            "was:T_LIVE_CANAR",
             "bad:sk_live_CANARY!",
             "SK_LIVE_canary",
             "ive_CANA",

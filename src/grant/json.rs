@@ -29,6 +29,51 @@ impl<'a> Document<'a> {
         }
         steps.try_fold(self.0, step).map(Value)
     }
+
+    /// As [`at`](Self::at), but that a step `*` stands for each of the first elements of an array, where RFC 6901 has no
+    /// meaning for it. In an object it is a name like any other.
+    pub(crate) fn each(&self, pointer: &str) -> Vec<Value<'a>> {
+        let mut steps = pointer.split('/');
+        if steps.next() != Some("") {
+            return Vec::new();
+        }
+        let found = steps.fold(vec![self.0], |values, name| {
+            let each = name == "*";
+            let next = values.into_iter().flat_map(|value| match value.get().starts_with('[') && each {
+                true => elements(value),
+                false => step(value, name).into_iter().collect(),
+            });
+            next.take(MOST).collect()
+        });
+        found.into_iter().map(Value).collect()
+    }
+}
+
+/// So many of the elements that `*` stands for are looked at.
+const MOST: usize = 64;
+
+fn elements(array: &RawValue) -> Vec<&RawValue> {
+    serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements).unwrap_or_default()
+}
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut first = Vec::new();
+        while let Some(element) = array.next_element()? {
+            if first.len() < MOST {
+                first.push(element);
+            }
+        }
+        Ok(first)
+    }
 }
 
 fn step<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
@@ -118,6 +163,31 @@ mod tests {
         assert!(document.at("").is_some());
     }
 
+    /// A star is each element of an array, and a name in an object.
+    #[test]
+    fn stars() {
+        let body = br#"{"e":[{"c":"A"},{"c":2},7,{"d":1},{"c":"B"}],"s":["x","y"],"o":{"*":"star"},"n":[[1],[2,3]]}"#;
+        let document = Document::parse(body).unwrap();
+        for (pointer, found) in [
+            ("/e/*/c", "\"A\" 2 \"B\""),
+            ("/s/*", "\"x\" \"y\""),
+            ("/s/1", "\"y\""),
+            ("/o/*", "\"star\""),
+            ("/n/*/*", "1 2 3"),
+            ("/n/*/1", "3"),
+            ("/x/*", ""),
+            ("/s/*/*", ""),
+            ("e/*", ""),
+        ] {
+            let values: Vec<&str> = document.each(pointer).into_iter().map(|value| value.0.get()).collect();
+            assert_eq!(values.join(" "), found, "{pointer}");
+        }
+        let long = format!("[{}0]", "0,".repeat(100_000));
+        assert_eq!(Document::parse(long.as_bytes()).unwrap().each("/*").len(), MOST);
+        let deep = format!("[{}]", "[0,0,0,0,0,0,0,0,0,0],".repeat(1000).trim_end_matches(','));
+        assert_eq!(Document::parse(deep.as_bytes()).unwrap().each("/*/*").len(), MOST);
+    }
+
     #[test]
     fn what_is_a_pointer() {
         for (text, is) in
@@ -151,8 +221,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_and_any_pointer(body: Vec<u8>, pointer in ".*") {
-            if let Some(value) = Document::parse(&body).and_then(|document| document.at(&pointer)) {
-                let _ = (value.text(), value.number());
+            if let Some(document) = Document::parse(&body) {
+                if let Some(value) = document.at(&pointer) {
+                    let _ = (value.text(), value.number());
+                }
+                let _ = document.each(&pointer);
             }
         }
     }

@@ -1,92 +1,165 @@
-use std::time::SystemTime;
-
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    code::{self, Code},
-    endpoint::{ErrorClass, TokenEndpoint},
-    json::Document,
-    retry_after::retry_after,
-    secrets::Secrets,
+    call::Call, code, endpoint::ErrorClass, exchange::Exchanged, expiry::Expires, json::Document, reading::Reading,
+    retry_after::retry_after, salvage::salvage,
 };
 use crate::{
     error::{ErrorKind, TokenError},
-    token::AccessToken,
-    transport::Reply,
+    token::{AccessToken, RefreshToken},
+    transport::{Answer, Reply},
 };
 
 /// As often in a row as an unreadable refusal must come to be believed.
 const UNREADABLE_LIMIT: u32 = 3;
 
-/// What a reply comes to.
+/// What an answer comes to.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    pub(super) outcome: Result<AccessToken, TokenError>,
+    pub(super) exchanged: Exchanged,
     /// How many unreadable refusals have come in a row, this one included.
     pub(super) unreadable: u32,
 }
 
-/// Judges a reply, whatever its bytes: see [the table](crate::grant#how-a-reply-is-judged).
+/// Judges an answer, whatever its bytes: see [the table](crate::grant#how-a-reply-is-judged).
 ///
-/// `unreadable` is how many unreadable refusals came in a row before it; `now` is the wall clock's time.
-pub(super) fn judge(endpoint: &TokenEndpoint, secrets: &Secrets, reply: &Reply, unreadable: u32, now: SystemTime) -> Verdict {
+/// The refresh token is taken out first, and nothing that is wrong with the rest takes it away again (G3). `unreadable` is how
+/// many unreadable refusals came in a row before this answer.
+pub(super) fn judge(reading: &Reading, call: &Call<'_>, answer: Answer, unreadable: u32) -> Verdict {
+    let (reply, broken) = match answer {
+        Answer::Whole(reply) => (reply, None),
+        Answer::Partial(reply, error) => (reply, Some(error)),
+        Answer::Lost(error) => return Verdict::without_reply(error, true),
+        Answer::Unsent(error) => return Verdict::without_reply(error, false),
+    };
     let status = reply.status();
     let document = Document::parse(reply.body());
+    let refresh = refresh_token(reading, call, &reply, document.as_ref());
     let lack = if status.is_success() {
-        match token(endpoint, document.as_ref()) {
+        match token(reading, call, reply.headers(), document.as_ref()) {
             Ok(_) if document.as_ref().is_some_and(is_bound) => {
                 let text = "the token endpoint gave a DPoP-bound token, which cannot be sent under another scheme";
-                return Verdict { outcome: Err(TokenError::new(ErrorKind::Misconfigured, text)), unreadable: 0 };
+                return Verdict::brought(refresh, Err(TokenError::new(ErrorKind::Misconfigured, text)));
             }
-            Ok(token) => return Verdict { outcome: Ok(token), unreadable: 0 },
+            Ok(token) => return Verdict::brought(refresh, Ok(token)),
             Err(lack) => Some(lack),
         }
     } else {
         None
     };
-    let code = document.as_ref().and_then(|document| code::find(endpoint, document, secrets));
-    let described = code.as_ref().and_then(|code| code.listed).or_else(|| endpoint.on_status.get(&status.as_u16()).copied());
-    let class = described.unwrap_or_else(|| default_class(status));
+    let code = document.as_ref().and_then(|document| code::find(reading, document, call));
+    let described = code.as_ref().and_then(|code| code.listed).or_else(|| reading.on_status.get(&status.as_u16()).copied());
+    let class = described.unwrap_or_else(|| default_class(status, reading.refusal));
     let doubtful = described.is_none() && document.is_none() && status.is_client_error() && class != ErrorClass::Transient;
     let unreadable = if doubtful { unreadable.saturating_add(1) } else { 0 };
+    let class = match doubtful {
+        true if unreadable < UNREADABLE_LIMIT => ErrorClass::Transient,
+        true => reading.refusal,
+        false => class,
+    };
+    // A login that goes on with another refresh token is not over.
+    let class = if class == ErrorClass::LoginAgain && refresh.is_some() { ErrorClass::Transient } else { class };
     let kind = match class {
-        _ if doubtful && unreadable < UNREADABLE_LIMIT => ErrorKind::Transient,
-        _ if doubtful => ErrorKind::Refused,
         ErrorClass::Transient => ErrorKind::Transient,
-        ErrorClass::Refused => ErrorKind::Refused,
+        ErrorClass::Refused | ErrorClass::LoginAgain => ErrorKind::Refused,
         ErrorClass::Misconfigured => ErrorKind::Misconfigured,
     };
-
-    let shown = match &code {
-        Some(Code { text, listed: Some(_) }) => format!("{} {text}", status.as_u16()),
-        _ => status.as_u16().to_string(),
+    let listed = code.as_ref().filter(|code| code.listed.is_some());
+    // A 2xx that is no JSON may be what is left of a token; 502 and 504 are a gateway's word that it got no whole answer.
+    let unknown = match lack {
+        Some(_) => document.is_none(),
+        None => listed.is_none() && matches!(status.as_u16(), 502 | 504),
     };
-    let text = match lack {
-        Some(lack) => format!("the token endpoint answered {shown}, {lack} ({})", looks(reply)),
-        None if status.is_redirection() => {
-            format!("the token endpoint redirects ({shown}); redirects are never followed")
-        }
-        None if doubtful => {
-            format!("the token endpoint answered {shown}, unreadable, {unreadable} in a row ({})", looks(reply))
-        }
-        None if kind == ErrorKind::Refused => format!("the token endpoint refused the credentials ({shown})"),
-        None if kind == ErrorKind::Misconfigured => format!("the token endpoint does not take this request ({shown})"),
-        None => format!("the token endpoint has failed for now ({shown})"),
-    };
-    let mut error = TokenError::new(kind, text);
-    if let Some(delay) = retry_after(reply.headers(), now).filter(|_| kind == ErrorKind::Transient) {
+    let cut_off = broken.filter(|_| status.is_success() && document.is_none() && class == ErrorClass::Transient);
+    let mut error = cut_off.unwrap_or_else(|| {
+        let shown =
+            Shown { class, lack, unreadable: doubtful.then_some(unreadable), code: listed.map(|code| code.text.as_str()) };
+        TokenError::new(kind, shown.text(&reply))
+    });
+    if let Some(delay) = retry_after(reply.headers(), call.answered).filter(|_| kind == ErrorKind::Transient) {
         error = error.retry_after(delay);
     }
     if let Some(code) = code {
         error = error.with_code(code.text);
     }
-    Verdict { outcome: Err(error), unreadable }
+    let exchanged = Exchanged {
+        login_again: class == ErrorClass::LoginAgain,
+        unanswered: unknown && class == ErrorClass::Transient && refresh.is_none(),
+        refresh,
+        token: Err(error),
+    };
+    Verdict { exchanged, unreadable }
+}
+
+impl Verdict {
+    fn brought(refresh: Option<RefreshToken>, token: Result<AccessToken, TokenError>) -> Verdict {
+        Verdict { exchanged: Exchanged { refresh, token, login_again: false, unanswered: false }, unreadable: 0 }
+    }
+
+    fn without_reply(error: TokenError, unanswered: bool) -> Verdict {
+        Verdict { exchanged: Exchanged { refresh: None, token: Err(error), login_again: false, unanswered }, unreadable: 0 }
+    }
+}
+
+/// What the text of an error tells of a reply. None of it is the server's to choose.
+struct Shown<'a> {
+    class: ErrorClass,
+    /// What is wrong with a success.
+    lack: Option<String>,
+    /// Which in a row of unreadable refusals it is.
+    unreadable: Option<u32>,
+    /// A code that the description lists.
+    code: Option<&'a str>,
+}
+
+impl Shown<'_> {
+    fn text(self, reply: &Reply) -> String {
+        let status = reply.status();
+        let shown = match self.code {
+            Some(code) => format!("{} {code}", status.as_u16()),
+            None => status.as_u16().to_string(),
+        };
+        match (self.lack, self.unreadable, self.class) {
+            (Some(lack), ..) => format!("the token endpoint answered {shown}, {lack} ({})", looks(reply)),
+            _ if status.is_redirection() => format!("the token endpoint redirects ({shown}); redirects are never followed"),
+            (_, Some(row), _) => format!("the token endpoint answered {shown}, unreadable, {row} in a row ({})", looks(reply)),
+            (.., ErrorClass::LoginAgain) => format!("the token endpoint refused the refresh token ({shown})"),
+            (.., ErrorClass::Refused) => format!("the token endpoint refused the credentials ({shown})"),
+            (.., ErrorClass::Misconfigured) => format!("the token endpoint does not take this request ({shown})"),
+            (.., ErrorClass::Transient) => format!("the token endpoint has failed for now ({shown})"),
+        }
+    }
+}
+
+/// The refresh token of any reply that has one. An error that merely shows what it was sent has none.
+fn refresh_token(reading: &Reading, call: &Call<'_>, reply: &Reply, document: Option<&Document<'_>>) -> Option<RefreshToken> {
+    let mut secret = salvage(reply.body(), reading.refresh_token_at.as_deref()?)?;
+    let sent = call.refresh.map(RefreshToken::expose_secret);
+    if !reply.status().is_success() && sent == Some(secret.as_str()) {
+        return None;
+    }
+    let token = RefreshToken::new(std::mem::take(&mut *secret));
+    let expiry = reading.refresh_expiry.iter().find_map(|expiry| expiry.format.read(document?.at(&expiry.at)?));
+    let at = match expiry {
+        Some(Expires::In(lifetime)) => call.sent.checked_add(lifetime),
+        Some(Expires::At(at)) => Some(call.ours(at, reply.headers())),
+        None => None,
+    };
+    Some(match at.filter(|at| *at > call.answered) {
+        Some(at) => token.expires_at(at),
+        None => token,
+    })
 }
 
 /// The token of a successful reply, or what is wrong with it.
-fn token(endpoint: &TokenEndpoint, document: Option<&Document<'_>>) -> Result<AccessToken, String> {
+fn token(
+    reading: &Reading,
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    document: Option<&Document<'_>>,
+) -> Result<AccessToken, String> {
     let document = document.ok_or("but not with JSON")?;
-    let pointer = &endpoint.token_at;
+    let pointer = &reading.token_at;
     let value = document.at(pointer).ok_or_else(|| format!("without a token at `{pointer}`"))?;
     let mut secret = value.text().ok_or_else(|| match value.is_string() {
         true => format!("with a broken string at `{pointer}`"),
@@ -94,11 +167,15 @@ fn token(endpoint: &TokenEndpoint, document: Option<&Document<'_>>) -> Result<Ac
     })?;
     // The text of this error names an offset and a class of bytes.
     let token = AccessToken::new(std::mem::take(&mut *secret)).map_err(|error| format!("but {error}"))?;
-    let lifetime = endpoint.expiries().find_map(|(pointer, format)| format.lifetime(document.at(pointer)?));
-    Ok(match lifetime {
-        Some(lifetime) => token.expires_in(lifetime),
-        None => token,
-    })
+    let expiry = reading.expiry.iter().find_map(|expiry| expiry.format.read(document.at(&expiry.at)?));
+    match expiry {
+        None => Ok(token),
+        Some(Expires::In(lifetime)) => Ok(token.expires_in(lifetime)),
+        Some(Expires::At(at)) => match call.ours(at, headers) {
+            at if at > call.answered => Ok(token.expires_at(at)),
+            _ => Err("with a token that has already expired".to_owned()),
+        },
+    }
 }
 
 /// Whether a token is bound to a key, as RFC 9449 section 5 says it: a server would reject it under another scheme.
@@ -106,12 +183,12 @@ fn is_bound(document: &Document<'_>) -> bool {
     document.at("/token_type").and_then(|kind| kind.text()).is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
 }
 
-fn default_class(status: StatusCode) -> ErrorClass {
+fn default_class(status: StatusCode, refusal: ErrorClass) -> ErrorClass {
     match status.as_u16() {
         300..=399 => ErrorClass::Misconfigured,
         408 | 425 | 429 => ErrorClass::Transient,
         404 | 405 | 406 | 407 | 410 | 411 | 413 | 414 | 415 | 421 | 426 | 431 => ErrorClass::Misconfigured,
-        400..=499 => ErrorClass::Refused,
+        400..=499 => refusal,
         _ => ErrorClass::Transient,
     }
 }
@@ -144,14 +221,14 @@ fn media(headers: &HeaderMap) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use http::HeaderValue;
     use proptest::prelude::*;
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::grant::ExpiryFormat;
+    use crate::grant::{ExpiryFormat, TokenEndpoint, secrets::Secrets};
 
     const SECRET: &str = "sk_live_CANARY_secret";
 
@@ -173,14 +250,28 @@ mod tests {
         Reply::new(StatusCode::from_u16(status).unwrap(), headers, Zeroizing::new(body.to_vec()))
     }
 
-    fn judged(reply: &Reply, unreadable: u32) -> Verdict {
+    fn noon() -> SystemTime {
+        httpdate::parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT").unwrap()
+    }
+
+    fn verdict(reading: &Reading, answer: Answer, unreadable: u32) -> Verdict {
         let secrets = Secrets::new([Zeroizing::new(SECRET.to_owned())]);
-        let now = httpdate::parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT").unwrap();
-        judge(&endpoint(), &secrets, reply, unreadable, now)
+        let refresh = RefreshToken::new("rt-old");
+        judge(reading, &Call { secrets: &secrets, refresh: Some(&refresh), sent: noon(), answered: noon() }, answer, unreadable)
+    }
+
+    struct Judged {
+        outcome: Result<AccessToken, TokenError>,
+        unreadable: u32,
+    }
+
+    fn judged(answer: Reply, unreadable: u32) -> Judged {
+        let Verdict { exchanged, unreadable } = verdict(&Reading::login(&endpoint()), Answer::Whole(answer), unreadable);
+        Judged { outcome: exchanged.token, unreadable }
     }
 
     fn failed(status: u16, body: &str) -> TokenError {
-        judged(&reply(status, &[], body.as_bytes()), 0).outcome.unwrap_err()
+        judged(reply(status, &[], body.as_bytes()), 0).outcome.unwrap_err()
     }
 
     /// DESIGN 5 and 6: the table of the module's docs, line by line.
@@ -240,16 +331,15 @@ mod tests {
         }
         for kind in [r#""bearer""#, r#""N_A""#, "null", "7", r#""x-dpop""#] {
             let body = format!(r#"{{"token":"tok","token_type":{kind}}}"#);
-            assert!(judged(&reply(200, &[], body.as_bytes()), 0).outcome.is_ok(), "{kind}");
+            assert!(judged(reply(200, &[], body.as_bytes()), 0).outcome.is_ok(), "{kind}");
         }
     }
 
     /// DESIGN 5: an HTML, empty or otherwise unreadable 4xx is believed the third time in a row.
     #[test]
     fn the_third_unreadable_refusal_is_believed() {
-        let html = reply(403, &[], b"<html>");
         let row = |before| {
-            let verdict = judged(&html, before);
+            let verdict = judged(reply(403, &[], b"<html>"), before);
             (verdict.outcome.unwrap_err().kind(), verdict.unreadable)
         };
         assert_eq!(row(0), (ErrorKind::Transient, 1));
@@ -259,7 +349,8 @@ mod tests {
         for other in
             [reply(403, &[], b"{}"), reply(429, &[], b""), reply(500, &[], b""), reply(200, &[], b""), reply(451, &[], b"")]
         {
-            assert_eq!(judged(&other, 2).unreadable, 0, "{other:?}");
+            let shown = format!("{other:?}");
+            assert_eq!(judged(other, 2).unreadable, 0, "{shown}");
         }
     }
 
@@ -276,7 +367,7 @@ mod tests {
             ("\u{feff}{\"token\":\"tok\"}", None),
             (r#"{"token":"tok","code":"DISABLED","weird":1e999}"#, None),
         ] {
-            let token = judged(&reply(200, &[], body.as_bytes()), 2).outcome.unwrap();
+            let token = judged(reply(200, &[], body.as_bytes()), 2).outcome.unwrap();
             assert_eq!(token.expose_secret(), "tok", "{body}");
             assert_eq!(token.lifetime(), lifetime.map(Duration::from_secs), "{body}");
         }
@@ -316,7 +407,7 @@ mod tests {
                 "the token endpoint answered 200, but the access token has a space at byte 1 (no content-type, 15 bytes)",
             ),
         ] {
-            let error = judged(&reply, 0).outcome.unwrap_err();
+            let error = judged(reply, 0).outcome.unwrap_err();
             assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Transient, text));
         }
     }
@@ -349,8 +440,292 @@ mod tests {
             (503, "soon", None),
             (451, "7", None),
         ] {
-            let error = judged(&reply(status, &[(header::RETRY_AFTER, value)], b""), 0).outcome.unwrap_err();
+            let error = judged(reply(status, &[(header::RETRY_AFTER, value)], b""), 0).outcome.unwrap_err();
             assert_eq!(error.retry_hint(), seconds.map(Duration::from_secs), "{status} {value}");
+        }
+    }
+
+    /// A description with a refresh step, as it reads the reply to that.
+    fn refreshing() -> Reading {
+        let endpoint = endpoint()
+            .expiry_at("/expires_at", ExpiryFormat::Rfc3339)
+            .refresh_expiry_at("/refresh_expires_in", ExpiryFormat::Seconds)
+            .refresh_expiry_at("/refresh_expires_at", ExpiryFormat::Rfc3339)
+            .on_code("GONE", ErrorClass::LoginAgain)
+            .refresh(
+                TokenEndpoint::post("https://api.test/refresh")
+                    .refresh_token_field("token")
+                    .on_code("BAD_APP", ErrorClass::Refused)
+                    .on_status(409, ErrorClass::LoginAgain),
+            );
+        Reading::refresh(endpoint.refresh.as_ref().unwrap(), &endpoint)
+    }
+
+    fn refreshed(status: u16, body: &str) -> Exchanged {
+        verdict(&refreshing(), Answer::Whole(reply(status, &[], body.as_bytes())), 0).exchanged
+    }
+
+    /// X4: what is known of the refresh token when no token comes: that it is dead, that nobody knows, or nothing.
+    #[test]
+    fn what_a_failed_refresh_says_of_the_refresh_token() {
+        use ErrorKind::{Misconfigured, Refused, Transient};
+        const DEAD: (bool, bool) = (true, false);
+        const UNKNOWN: (bool, bool) = (false, true);
+        const NOTHING: (bool, bool) = (false, false);
+        for (status, body, kind, says) in [
+            // A refusal is of what was sent, unless the step's own table says otherwise.
+            (400, "{}", Refused, DEAD),
+            (401, "{}", Refused, DEAD),
+            (401, r#"{"code":"GONE"}"#, Refused, DEAD),
+            (200, r#"{"code":"GONE"}"#, Refused, DEAD),
+            (403, r#"{"code":"DISABLED"}"#, Refused, DEAD),
+            (451, "", Refused, DEAD),
+            (409, "", Refused, DEAD),
+            (500, r#"{"code":"BAD_APP"}"#, Refused, NOTHING),
+            (404, "{}", Misconfigured, NOTHING),
+            (307, "", Misconfigured, NOTHING),
+            (429, "{}", Transient, NOTHING),
+            (500, "", Transient, NOTHING),
+            (503, "<html>", Transient, NOTHING),
+            (401, "<html>", Transient, NOTHING),
+            (401, r#"{"code":"BUSY"}"#, Transient, NOTHING),
+            (200, "{}", Transient, NOTHING),
+            // Something was cut off, or a gateway speaks.
+            (200, "", Transient, UNKNOWN),
+            (200, "<html>", Transient, UNKNOWN),
+            (200, r#"{"token":"tok","refresh_tok"#, Transient, UNKNOWN),
+            (502, "<html>", Transient, UNKNOWN),
+            (504, "", Transient, UNKNOWN),
+            (504, r#"{"code":"BUSY"}"#, Transient, NOTHING),
+            (504, r#"{"code":"WHAT"}"#, Transient, UNKNOWN),
+            // What brings a new one is no end, and leaves no doubt.
+            (401, r#"{"refresh_token":"rt-new"}"#, Transient, NOTHING),
+            (200, r#"{"refresh_token":"rt-new","#, Transient, NOTHING),
+            (504, r#"{"refresh_token":"rt-new"}"#, Transient, NOTHING),
+        ] {
+            let came = refreshed(status, body);
+            assert_eq!(came.refresh.is_some(), body.contains("rt-new"), "{status} {body}");
+            assert_eq!((came.token.unwrap_err().kind(), (came.login_again, came.unanswered)), (kind, says), "{status} {body}");
+        }
+        let row = |before| {
+            let html = Answer::Whole(reply(401, &[], b"<html>"));
+            verdict(&refreshing(), html, before).exchanged.login_again
+        };
+        assert_eq!([row(0), row(1), row(2)], [false, false, true]);
+    }
+
+    #[test]
+    fn what_never_came_whole() {
+        let cause = || TokenError::new(ErrorKind::Timeout, "the cause");
+        let come = |answer| verdict(&refreshing(), answer, 2);
+        for (answer, unanswered) in [(Answer::Lost(cause()), true), (Answer::Unsent(cause()), false)] {
+            let Verdict { exchanged, unreadable } = come(answer);
+            assert_eq!((exchanged.unanswered, exchanged.login_again, unreadable), (unanswered, false, 0));
+            assert_eq!(exchanged.token.unwrap_err().to_string(), "the cause");
+        }
+        let cut = |status, body: &str| come(Answer::Partial(reply(status, &[], body.as_bytes()), cause())).exchanged;
+        let broken = cut(200, r#"{"token":"tok","refresh"#);
+        assert!(broken.unanswered && broken.token.unwrap_err().kind() == ErrorKind::Timeout);
+        let salvaged = cut(200, r#"{"refresh_token":"rt-new","tok"#);
+        assert!(!salvaged.unanswered && salvaged.token.is_err() && salvaged.refresh.is_some());
+        // JSON ends where it ends, whatever the framing promised.
+        let whole = cut(200, r#"{"token":"tok","refresh_token":"rt-new"}"#);
+        assert!(whole.token.is_ok() && whole.refresh.is_some());
+        // The status is an answer.
+        let refused = cut(409, "");
+        assert!(refused.login_again && !refused.unanswered);
+    }
+
+    /// G7: an error that shows what it was sent brings nothing new; a success that repeats it, perhaps a new expiry.
+    #[test]
+    fn an_echo_is_no_new_refresh_token() {
+        let echo = r#"{"refresh_token":"rt-old","refresh_expires_in":60}"#;
+        let refused = refreshed(401, echo);
+        assert!(refused.refresh.is_none() && refused.login_again);
+        assert_eq!(refreshed(200, echo).refresh.unwrap().expiry(), Some(noon() + Duration::from_secs(60)));
+    }
+
+    /// Without a refresh step there is no use for one, and it is not kept.
+    #[test]
+    fn a_login_without_a_refresh_step_keeps_no_refresh_token() {
+        let answer = Answer::Whole(reply(200, &[], br#"{"token":"tok","refresh_token":"rt-new"}"#));
+        assert!(verdict(&Reading::login(&endpoint()), answer, 0).exchanged.refresh.is_none());
+    }
+
+    /// G2: absolute expiries, on our clock; one that is past says nothing of a refresh token.
+    #[test]
+    fn absolute_expiries() {
+        let date = |date| {
+            Answer::Whole(reply(200, &[(header::DATE, date)], br#"{"token":"tok","refresh_token":"rt-new","expires_at":"2026-11-20T13:00:00Z","refresh_expires_at":"2026-11-21T12:00:00Z"}"#))
+        };
+        let hour = Duration::from_secs(3600);
+        for (sent, token, refresh) in [
+            ("Fri, 20 Nov 2026 12:00:00 GMT", Some(hour), Some(24 * hour)),
+            ("Fri, 20 Nov 2026 12:30:00 GMT", Some(hour / 2), Some(24 * hour - hour / 2)),
+            ("Fri, 20 Nov 2026 11:00:00 GMT", Some(2 * hour), Some(25 * hour)),
+            ("Fri, 20 Nov 2026 13:00:00 GMT", None, Some(23 * hour)),
+            ("Sun, 22 Nov 2026 13:00:00 GMT", None, None),
+        ] {
+            let came = verdict(&refreshing(), date(sent), 0).exchanged;
+            assert_eq!(came.refresh.unwrap().expiry(), refresh.map(|left| noon() + left), "{sent}");
+            match (came.token, token) {
+                (Ok(came), Some(left)) => assert_eq!((came.expiry(), came.lifetime()), (Some(noon() + left), None), "{sent}"),
+                (Err(error), None) => {
+                    assert_eq!(error.kind(), ErrorKind::Transient);
+                    assert!(error.to_string().contains("200, with a token that has already expired"), "{error}");
+                }
+                (came, _) => panic!("{sent}: {came:?}"),
+            }
+        }
+        // The order of the description counts: the relative one is first here.
+        let both = refreshed(
+            200,
+            r#"{"token":"tok","expires_at":"2020-01-01T00:00:00Z","expires_in":0,"refresh_token":"r","refresh_expires_in":0,"refresh_expires_at":"2026-11-21T12:00:00Z"}"#,
+        );
+        assert_eq!(both.token.unwrap().lifetime(), Some(Duration::ZERO));
+        assert_eq!(both.refresh.unwrap().expiry(), None);
+    }
+
+    /// A reply that is right, member by member.
+    const WHOLE: [(&str, &str); 8] = [
+        ("token", r#""tok""#),
+        ("ttl", "3600"),
+        ("expires_at", r#""2026-11-20T13:00:00Z""#),
+        ("refresh_token", r#""rt-new""#),
+        ("refresh_expires_in", "86400"),
+        ("refresh_expires_at", r#""2026-11-21T12:00:00Z""#),
+        ("token_type", r#""Bearer""#),
+        ("user", r#"{"id":"user_1","roles":["a",{"b":null}],"refresh_count":1.5}"#),
+    ];
+
+    fn joined<T: AsRef<str>>(members: impl IntoIterator<Item = (T, T)>) -> String {
+        let members = members.into_iter().map(|(name, value)| format!(r#""{}":{}"#, name.as_ref(), value.as_ref()));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+
+    /// Judges a body in whole and broken off, under several statuses: there is a token or a typed error that shows nothing, and
+    /// the refresh token is this one.
+    #[track_caller]
+    fn assert_kept(body: &[u8], refresh: Option<&str>) {
+        let broken = || TokenError::new(ErrorKind::Transient, "broken off");
+        for status in [200, 401, 500] {
+            for whole in [true, false] {
+                let reply = reply(status, &[], body);
+                let answer = if whole { Answer::Whole(reply) } else { Answer::Partial(reply, broken()) };
+                let came = verdict(&refreshing(), answer, 0).exchanged;
+                let shown = String::from_utf8_lossy(&body[..body.len().min(400)]);
+                assert_eq!(came.refresh.as_ref().map(RefreshToken::expose_secret), refresh, "{status} {shown}");
+                assert!(!(came.login_again && came.unanswered), "{shown}");
+                match came.token {
+                    Ok(token) => {
+                        assert!(status == 200 && !token.expose_secret().is_empty(), "{shown}");
+                        assert!(!came.login_again && !came.unanswered, "{shown}");
+                    }
+                    Err(error) => {
+                        assert!(matches!(error.kind(), ErrorKind::Transient | ErrorKind::Refused | ErrorKind::Misconfigured));
+                        let text = format!("{error} {error:?}");
+                        assert!(!text.contains("rt-new") && !text.contains("tok\""), "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// G3, X6: each member in turn is missing, null, of each wrong type, empty, huge, broken, or doubled.
+    #[test]
+    fn g3_no_corruption_of_a_member_loses_the_refresh_token() {
+        let huge = format!(r#""{}""#, "x".repeat(1 << 18));
+        let digits = "9".repeat(400);
+        let values = [
+            "null",
+            "true",
+            "false",
+            "0",
+            "-1",
+            "7",
+            "1.5",
+            "1e999",
+            "-1e999",
+            "[]",
+            "{}",
+            r#"["x"]"#,
+            r#"{"x":"y"}"#,
+            r#""""#,
+            r#"" ""#,
+            r#""x""#,
+            r#""\ud800""#,
+            r#""a\nb""#,
+            "\"a\nb\"",
+            r#""x"#,
+            "x",
+            "",
+            "'x'",
+            "NaN",
+            "[",
+            "{",
+            "]",
+            "}",
+            ",",
+            ":",
+            &huge,
+            &digits,
+        ];
+        assert_kept(joined(WHOLE).as_bytes(), Some("rt-new"));
+        for (at, (name, value)) in WHOLE.into_iter().enumerate() {
+            let is_refresh = name == "refresh_token";
+            let without = WHOLE.iter().copied().filter(|(other, _)| *other != name);
+            assert_kept(joined(without).as_bytes(), (!is_refresh).then_some("rt-new"));
+            for corrupt in values {
+                let mut members = WHOLE.to_vec();
+                members[at].1 = corrupt;
+                // A text that is one: the whole of it.
+                let text = match corrupt {
+                    _ if !is_refresh => Some("rt-new"),
+                    r#""x""# => Some("x"),
+                    r#""a\nb""# => Some("a\nb"),
+                    _ if corrupt == huge => Some(huge.trim_matches('"')),
+                    // Without its quote it ends at the next one, and what stands between is no refresh token but a string all the same.
+                    r#""x"# => Some("x,"),
+                    _ => None,
+                };
+                assert_kept(joined(members.clone()).as_bytes(), text);
+                // Doubled: of two that can be read the last, and of one that can be read that one.
+                if corrupt != r#""x"# {
+                    members.insert(at, (name, value));
+                    assert_kept(joined(members.clone()).as_bytes(), text.or(Some("rt-new")));
+                    members.swap(at, at + 1);
+                    assert_kept(joined(members).as_bytes(), Some("rt-new"));
+                }
+            }
+        }
+    }
+
+    /// G3: cut off at each byte, it is there as soon as its last quote has come.
+    #[test]
+    fn g3_no_truncation_loses_the_refresh_token() {
+        let body = joined(WHOLE);
+        let end = body.find(r#""rt-new""#).unwrap() + r#""rt-new""#.len();
+        for cut in 0..body.len() {
+            assert_kept(&body.as_bytes()[..cut], (cut >= end).then_some("rt-new"));
+        }
+    }
+
+    /// G3: any byte outside of it may be missing or wrong.
+    #[test]
+    fn g3_no_wrong_byte_loses_the_refresh_token() {
+        let body = joined(WHOLE).into_bytes();
+        let text = String::from_utf8(body.clone()).unwrap();
+        let start = text.find(r#""refresh_token""#).unwrap();
+        let end = text.find(r#""rt-new""#).unwrap() + r#""rt-new""#.len();
+        for at in (0..start).chain(end..body.len()) {
+            let mut missing = body.clone();
+            missing.remove(at);
+            assert_kept(&missing, Some("rt-new"));
+            for byte in *b"\"\\{}[]:,x <7\x00\xff" {
+                let mut wrong = body.clone();
+                wrong[at] = byte;
+                assert_kept(&wrong, Some("rt-new"));
+            }
         }
     }
 
@@ -372,7 +747,7 @@ mod tests {
         #[test]
         fn any_reply_is_judged_and_none_is_quoted(status in 100_u16..=999, body in body(), value in "[ -~]{0,20}", before: u32) {
             let headers = [(header::RETRY_AFTER, value.as_str()), (header::CONTENT_TYPE, "CANARY/CANARY"), (header::LOCATION, "https://CANARY/")];
-            let verdict = judged(&reply(status, &headers, &body), before);
+            let verdict = judged(reply(status, &headers, &body), before);
             if let Err(error) = verdict.outcome {
                 let shown = format!("{error} {error:?} {:?}", error.code());
                 prop_assert!(!shown.contains("CANARY"), "{shown}");

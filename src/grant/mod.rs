@@ -5,6 +5,10 @@
 //! all of them is written once, in the [`EndpointSource`] that a description makes: the request is built in memory that is
 //! wiped, any reply is read without trusting a byte of it, and no error holds a part of either.
 //!
+//! Where a login can be continued with a refresh token, a refresh step describes how: see [`TokenEndpoint::refresh`]. Then the
+//! new refresh token is taken out of whatever comes back before anything else is judged, since a server that has rotated has
+//! already forgotten the old one.
+//!
 //! # Examples
 //!
 //! A description in a file:
@@ -27,6 +31,10 @@
 //!     [on_code]
 //!     KEY_DISABLED = "refused"
 //!     RATE_LIMITED = "transient"
+//!
+//!     [refresh]
+//!     url = "https://api.vendor.test/v1/refresh"
+//!     request = { token = "refresh_token" }
 //!     "#,
 //! )?;
 //! # let service = tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
@@ -36,6 +44,8 @@
 //! # drop(source);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A secret may also be `{ env = "VENDOR_KEY" }` or `{ file = "/run/secrets/key" }`.
 //!
 //! # How a reply is judged
 //!
@@ -56,20 +66,28 @@
 //! | such a 4xx in HTML, empty or otherwise unreadable | `Transient` twice, then `Refused` | a proxy's page is no logout, until it keeps coming |
 //!
 //! Three unreadable ones in a row, that is: anything else between them starts the count again. `Retry-After`, in seconds or as
-//! a date, is taken from each `Transient` reply.
+//! a date, is taken from each `Transient` reply. A token whose absolute expiry has passed is not usable.
+//!
+//! Of a refresh step the same is true, but that `Refused` speaks of the refresh token: it is dead, and the credentials are
+//! sent in its place. A person is called only where those are refused too, or where a table of the step itself says `refused`.
 
+mod call;
 mod code;
 mod endpoint;
-#[expect(dead_code, reason = "what rotates is built on it next")]
+mod endpoint_exchange;
+#[cfg_attr(not(test), expect(dead_code, reason = "what rotates is built on it next"))]
 mod exchange;
 mod expiry;
 mod json;
 mod judge;
+mod reading;
 mod retry_after;
+mod salvage;
 mod secrets;
 mod source;
+mod step;
 
-pub use endpoint::{ErrorClass, TokenEndpoint};
+pub use endpoint::{Encoding, ErrorClass, NO_SECRETS, TokenEndpoint};
 pub use expiry::ExpiryFormat;
 pub use source::EndpointSource;
 #[cfg(feature = "provider")]

@@ -1,167 +1,79 @@
-use std::{collections::BTreeMap, fmt, mem};
+use std::{fmt, time::SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::Full;
-use zeroize::Zeroizing;
-
-use super::{
-    endpoint::{Field, Method, TokenEndpoint},
-    json::is_pointer,
-    judge::judge,
-    secrets::Secrets,
-};
+use super::{endpoint_exchange::EndpointExchange, exchange::Exchange};
 use crate::{
-    error::{ErrorKind, TokenError},
+    error::TokenError,
     source::{FetchContext, TokenSource},
-    token::AccessToken,
-    transport::{SecretBuffer, Transport, check_url, scrub},
+    token::{AccessToken, RefreshToken},
 };
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// The source that a [`TokenEndpoint`] makes: one request per fetch.
+/// The source that a [`TokenEndpoint`](super::TokenEndpoint) makes: one request per fetch, or two where a refresh token has died.
+///
+/// Where the description has a refresh step, the refresh token is kept in memory, and in memory alone: a new process logs in
+/// again. Whenever it is in doubt, it is forgotten and the credentials are sent again, since a refresh token that comes twice
+/// is a stolen one to a strict server.
 ///
 /// It is not `Clone`: two engines over one set of credentials would log in twice as often, and some vendors end the older
 /// session. Share the engine instead, by cloning its handle.
 ///
 /// # Cancel safety
 ///
-/// A fetch that is dropped, by the engine's fetch timeout, is given up, and the next one asks again: nothing rotates here
-/// that could be lost.
+/// A fetch that is dropped, by the engine's fetch timeout, is given up together with the refresh token that it was using, and
+/// the next one logs in: nothing is lost that the credentials do not bring back.
 pub struct EndpointSource {
-    endpoint: TokenEndpoint,
-    transport: Transport,
-    uri: Uri,
-    /// The request's body. The memory is wiped when the source goes; the copies in the HTTP stack's buffers are beyond reach.
-    body: Bytes,
-    secrets: Secrets,
-    /// How many unreadable refusals have come in a row.
-    unreadable: u32,
+    exchange: EndpointExchange,
+    refresh: Option<RefreshToken>,
 }
 
 impl EndpointSource {
-    pub(super) fn new<N, V>(
-        endpoint: TokenEndpoint,
-        transport: Transport,
-        secrets: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<EndpointSource, TokenError>
-    where
-        N: AsRef<str>,
-        V: Into<String>,
-    {
-        let supplied: Vec<(N, Zeroizing<String>)> =
-            secrets.into_iter().map(|(name, secret)| (name, Zeroizing::new(secret.into()))).collect();
-        let uri = check_url(&endpoint.url).map_err(|why| misconfigured(format!("`url` {why}")))?;
-        check(&endpoint)?;
-        let fields = fill(&endpoint, &supplied)?;
-        let body = json(&fields)?;
-        let secrets = Secrets::new(supplied.into_iter().map(|(_, secret)| secret));
-        Ok(EndpointSource { endpoint, transport, uri, body, secrets, unreadable: 0 })
+    pub(super) fn new(exchange: EndpointExchange) -> EndpointSource {
+        EndpointSource { exchange, refresh: None }
     }
 
-    /// Sends the exchange to another URL, which the caller has checked.
+    /// Sends the login to another URL, which the caller has checked.
     #[cfg(feature = "provider")]
-    pub(crate) fn sent_to(mut self, uri: Uri) -> EndpointSource {
-        self.uri = uri;
-        self
-    }
-
-    fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = match self.endpoint.method {
-            Method::Post => http::Method::POST,
-        };
-        *request.uri_mut() = self.uri.clone();
-        request.headers_mut().insert(header::CONTENT_TYPE, JSON);
-        request.headers_mut().insert(header::ACCEPT, JSON);
-        request
+    pub(crate) fn sent_to(self, uri: http::Uri) -> EndpointSource {
+        EndpointSource { exchange: self.exchange.sent_to(uri), ..self }
     }
 }
 
 impl TokenSource for EndpointSource {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
-        // Taken, so that a fetch that fails on the way, or is dropped, ends the row.
-        let unreadable = mem::take(&mut self.unreadable);
-        let reply = self.transport.send(self.request(), cx.clock()).await?;
-        let verdict = judge(&self.endpoint, &self.secrets, &reply, unreadable, cx.clock().wall());
-        self.unreadable = verdict.unreadable;
-        verdict.outcome
+        // Taken, so that a fetch that is dropped has used it up.
+        if let Some(token) = self.refresh.take().filter(|token| lives(token, cx.clock().wall())) {
+            let came = self.exchange.refresh(&token, cx.clock()).await;
+            if !came.login_again {
+                self.refresh = came.refresh.or_else(|| (!came.unanswered).then_some(token));
+                return came.token;
+            }
+        }
+        let came = self.exchange.log_in(cx.clock()).await;
+        self.refresh = came.refresh;
+        came.token
     }
+}
+
+fn lives(token: &RefreshToken, now: SystemTime) -> bool {
+    token.expiry().is_none_or(|at| at > now)
 }
 
 impl fmt::Debug for EndpointSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointSource").field("url", &scrub(&self.uri.to_string())).finish_non_exhaustive()
+        f.debug_struct("EndpointSource").field("url", &self.exchange.shown_url()).finish_non_exhaustive()
     }
-}
-
-fn misconfigured(what: String) -> TokenError {
-    TokenError::new(ErrorKind::Misconfigured, format!("the description of the token endpoint: {what}"))
-}
-
-/// Checks what the types do not: pointers and statuses.
-fn check(endpoint: &TokenEndpoint) -> Result<(), TokenError> {
-    let pointers = [("token_at", endpoint.token_at.as_str())]
-        .into_iter()
-        .chain(endpoint.expiry.iter().map(|expiry| ("expiry", expiry.at.as_str())))
-        .chain(endpoint.code_at.iter().map(|pointer| ("code_at", pointer.as_str())));
-    for (field, pointer) in pointers {
-        if !is_pointer(pointer) {
-            return Err(misconfigured(format!("`{field}` is not a JSON pointer, as /data/token")));
-        }
-    }
-    match endpoint.on_status.keys().find(|status| StatusCode::from_u16(**status).is_err()) {
-        Some(status) => Err(misconfigured(format!("`on_status` lists {status}, which is not an HTTP status"))),
-        None => Ok(()),
-    }
-}
-
-/// The fields of the request with their values.
-///
-/// An error names the field and not the secret: a name is given by hand, and the likeliest slip is to give the secret there.
-fn fill<'a, N: AsRef<str>>(
-    endpoint: &'a TokenEndpoint,
-    supplied: &'a [(N, Zeroizing<String>)],
-) -> Result<BTreeMap<&'a str, &'a str>, TokenError> {
-    let mut fields = BTreeMap::new();
-    for (field, value) in &endpoint.request {
-        let value = match value {
-            Field::Constant(value) => value.as_str(),
-            Field::Secret(wanted) => match supplied.iter().find(|(name, _)| name.as_ref() == wanted) {
-                Some((_, secret)) if secret.trim_ascii().is_empty() => {
-                    return Err(misconfigured(format!("the secret for the field `{field}` of `request` is empty")));
-                }
-                Some((_, secret)) => secret.as_str(),
-                None => return Err(misconfigured(format!("the secret for the field `{field}` of `request` was not supplied"))),
-            },
-        };
-        fields.insert(field.as_str(), value);
-    }
-    let asked_for = |name: &str| endpoint.request.values().any(|field| matches!(field, Field::Secret(wanted) if wanted == name));
-    if supplied.iter().all(|(name, _)| asked_for(name.as_ref())) {
-        Ok(fields)
-    } else {
-        Err(misconfigured("a secret was supplied that no field of `request` asks for".to_owned()))
-    }
-}
-
-fn json(fields: &BTreeMap<&str, &str>) -> Result<Bytes, TokenError> {
-    let room = fields.iter().map(|(field, value)| field.len() + value.len() + 8).sum();
-    let mut body = SecretBuffer::with_capacity(room);
-    serde_json::to_writer(&mut body, fields).map_err(|_| misconfigured("`request` cannot be written as JSON".to_owned()))?;
-    Ok(body.into_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
-    use http::Response;
+    use bytes::Bytes;
+    use http::{Request, Response, StatusCode};
+    use http_body_util::{BodyExt, Full};
     use tower::service_fn;
 
     use super::*;
-    use crate::{error::ErrorKind, source::FetchReason};
+    use crate::{error::ErrorKind, grant::TokenEndpoint, source::FetchReason, transport::Transport};
 
     /// A transport that answers each call with the next of these, and then fails.
     fn scripted(replies: impl IntoIterator<Item = (u16, &'static str)>) -> Transport {
@@ -179,45 +91,6 @@ mod tests {
 
     fn endpoint() -> TokenEndpoint {
         TokenEndpoint::post("https://api.test/token").secret("key", "key").constant("grant", "api")
-    }
-
-    fn message(result: Result<EndpointSource, TokenError>) -> String {
-        let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Misconfigured);
-        error.to_string()
-    }
-
-    #[test]
-    fn a_wrong_description_is_named_by_its_field() {
-        for (endpoint, named) in [
-            (endpoint().url("http://api.test/token"), "`url` must be https"),
-            (endpoint().url("https://u:CANARY@api.test/token"), "`url` has user info"),
-            (endpoint().token_at("token"), "`token_at` is not a JSON pointer"),
-            (endpoint().expiry_at("/a~2", super::super::ExpiryFormat::Seconds), "`expiry` is not"),
-            (endpoint().code_at("code"), "`code_at` is not"),
-            (endpoint().on_status(42, super::super::ErrorClass::Refused), "`on_status` lists 42"),
-            (endpoint().secret("pin", "CANARY"), "the field `pin` of `request` was not supplied"),
-        ] {
-            let text = message(endpoint.source(scripted([]), [("key", "CANARY")]));
-            assert!(text.contains(named) && !text.contains("CANARY"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_secret_that_is_missing_empty_or_too_many_is_refused() {
-        assert!(
-            message(endpoint().source(scripted([]), [("CANARY", "x")]))
-                .ends_with("the field `key` of `request` was not supplied")
-        );
-        assert!(message(endpoint().source(scripted([]), [("key", " ")])).ends_with("the field `key` of `request` is empty"));
-        let text = message(endpoint().source(scripted([]), [("key", "x"), ("CANARY", "x")]));
-        assert!(text.ends_with("no field of `request` asks for"), "{text}");
-    }
-
-    #[test]
-    fn the_request_is_json_with_its_escapes() {
-        let source = endpoint().source(scripted([]), [("key", "a\"\\\n\u{e9}")]).unwrap();
-        assert_eq!(source.body, r#"{"grant":"api","key":"a\"\\\né"}"#.as_bytes());
     }
 
     /// DESIGN 5: an unreadable 4xx is no logout until it has come three times in a row.
@@ -245,7 +118,7 @@ mod tests {
             let error = source.fetch(FetchContext::new(FetchReason::First)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Transient);
         }
-        source.transport = scripted([(403, "")]);
+        source.exchange = endpoint().source(scripted([(403, "")]), [("key", "x")]).unwrap().exchange;
         let error = source.fetch(FetchContext::new(FetchReason::First)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transient);
     }
@@ -261,5 +134,92 @@ mod tests {
     fn a_service_is_taken_as_it_is() {
         let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
         assert!(endpoint().source(service, [("key", "x")]).is_ok());
+    }
+
+    /// A source with a refresh step, whose transport answers with these in turn and then fails; and the bodies that it sent.
+    fn refreshing(
+        replies: impl IntoIterator<Item = (u16, &'static str)>,
+    ) -> (EndpointSource, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+        let replies = std::sync::Mutex::new(replies.into_iter().collect::<std::collections::VecDeque<_>>());
+        let sent = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
+        let stage = std::sync::Arc::new((replies, sent.clone()));
+        let service = service_fn(move |request: Request<Full<Bytes>>| {
+            let stage = stage.clone();
+            async move {
+                let body = request.into_body().collect().await?.to_bytes();
+                stage.1.lock().unwrap().push(String::from_utf8(body.to_vec())?);
+                let (status, body) = stage.0.lock().unwrap().pop_front().ok_or("no reply left")?;
+                if status == 0 {
+                    std::future::pending::<()>().await;
+                }
+                let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+                *response.status_mut() = StatusCode::from_u16(status)?;
+                Ok::<_, crate::error::BoxError>(response)
+            }
+        });
+        let step = TokenEndpoint::post("https://api.test/refresh").refresh_token_field("r");
+        let described = endpoint().refresh(step).refresh_expiry_at("/until", crate::grant::ExpiryFormat::EpochSeconds);
+        (described.source(service, [("key", "k")]).unwrap(), sent)
+    }
+
+    const LOGIN: &str = r#"{"grant":"api","key":"k"}"#;
+    const R1: &str = r#"{"r":"r1"}"#;
+    const R2: &str = r#"{"r":"r2"}"#;
+
+    /// X4, G7: a refresh token is presented once, unless it is known to be good; and where it is not, the credentials are.
+    #[tokio::test]
+    async fn a_login_is_continued_until_its_refresh_token_is_in_doubt() {
+        const FIRST: (u16, &str) = (200, r#"{"access_token":"a1","refresh_token":"r1"}"#);
+        const NEXT: (u16, &str) = (200, r#"{"access_token":"a2","refresh_token":"r2"}"#);
+        const ANSWERED: (u16, &str) = (200, r#"{"access_token":"a2"}"#);
+        const SHORT: (u16, &str) = (200, r#"{"access_token":"a1","refresh_token":"r1","until":7}"#);
+        const LONG: (u16, &str) = (200, r#"{"access_token":"a1","refresh_token":"r1","until":9e9}"#);
+        for (replies, sent) in [
+            (vec![FIRST, NEXT, NEXT], vec![LOGIN, R1, R2]),
+            (vec![FIRST, ANSWERED, NEXT], vec![LOGIN, R1, R1]),
+            (vec![LONG, NEXT], vec![LOGIN, R1]),
+            // Its end has passed, by a clock that is wrong: it is tried.
+            (vec![SHORT, NEXT], vec![LOGIN, R1]),
+            // Dead: both in one fetch.
+            (vec![FIRST, (401, "{}"), FIRST, NEXT], vec![LOGIN, R1, LOGIN, R1]),
+            (vec![FIRST, (401, "{}"), (401, "{}"), FIRST], vec![LOGIN, R1, LOGIN, LOGIN]),
+            // Refused for another reason, or not at all.
+            (vec![FIRST, (429, "{}"), NEXT], vec![LOGIN, R1, R1]),
+            (vec![FIRST, (404, "{}"), NEXT], vec![LOGIN, R1, R1]),
+            // In doubt.
+            (vec![FIRST, (200, "<html>"), FIRST], vec![LOGIN, R1, LOGIN]),
+            (vec![FIRST, (504, ""), FIRST], vec![LOGIN, R1, LOGIN]),
+            (vec![FIRST], vec![LOGIN, R1, LOGIN]),
+            // Salvaged.
+            (vec![FIRST, (200, r#"{"refresh_token":"r2","#), NEXT], vec![LOGIN, R1, R2]),
+        ] {
+            let (mut source, notes) = refreshing(replies.clone());
+            while notes.lock().unwrap().len() < sent.len() {
+                let _any = source.fetch(FetchContext::new(FetchReason::Expiring)).await;
+            }
+            assert_eq!(*notes.lock().unwrap(), sent, "{replies:?}");
+        }
+    }
+
+    /// E5: a fetch that is dropped takes the refresh token along.
+    #[tokio::test]
+    async fn a_dropped_refresh_is_not_repeated() {
+        const FIRST: (u16, &str) = (200, r#"{"access_token":"a1","refresh_token":"r1"}"#);
+        let (mut source, notes) = refreshing([FIRST, (0, ""), FIRST]);
+        source.fetch(FetchContext::new(FetchReason::First)).await.unwrap();
+        let mut hanging = tokio_test::task::spawn(source.fetch(FetchContext::new(FetchReason::Expiring)));
+        assert!(hanging.poll().is_pending() && notes.lock().unwrap().len() == 2);
+        drop(hanging);
+        source.fetch(FetchContext::new(FetchReason::Expiring)).await.unwrap();
+        assert_eq!(*notes.lock().unwrap(), [LOGIN, R1, LOGIN]);
+    }
+
+    /// One that is known to have ended is not presented.
+    #[tokio::test]
+    async fn a_refresh_token_is_not_used_beyond_its_end() {
+        let (mut source, notes) = refreshing([(200, r#"{"access_token":"a1"}"#)]);
+        source.refresh = Some(RefreshToken::new("r1").expires_at(SystemTime::UNIX_EPOCH));
+        source.fetch(FetchContext::new(FetchReason::Expiring)).await.unwrap();
+        assert_eq!(*notes.lock().unwrap(), [LOGIN]);
     }
 }

@@ -40,4 +40,4 @@ pub use reply::Reply;
 pub(crate) use secret_buffer::SecretBuffer;
 pub use transport::Transport;
 #[cfg(feature = "grant")]
-pub(crate) use {foreign::scrub, url::check_url};
+pub(crate) use {answer::Answer, foreign::scrub, url::check_url};
