@@ -46,6 +46,8 @@
 //! | [`refresh`] | 2 | When is a token renewed? |
 #![cfg_attr(feature = "grant", doc = "| [`grant`] | 2 | How is one asked for? |")]
 #![cfg_attr(not(feature = "grant"), doc = "| `grant` | 2 | How is one asked for? |")]
+#![cfg_attr(feature = "id-token", doc = "| [`id_token`] | 2 | Who logged in? |")]
+#![cfg_attr(not(feature = "id-token"), doc = "| `id_token` | 2 | Who logged in? |")]
 //! | [`middleware`] | 3 | How does it ride on a request, and what happens on a 401? |
 #![cfg_attr(feature = "provider", doc = "| [`provider`] | 4 | Which quirks has a vendor? |")]
 #![cfg_attr(not(feature = "provider"), doc = "| `provider` | 4 | Which quirks has a vendor? |")]
@@ -60,7 +62,8 @@
 //! | `grant` | exchanges described as data, over any transport; `RefreshConfig::jwt_exp_hint` | yes |
 //! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
-//! | `testing` | emulators, a scripted server, a clock set by hand; implies `client` and `provider` | |
+//! | `id-token` | id_tokens: signatures by `jsonwebtoken` over aws-lc-rs; implies `grant` | |
+//! | `testing` | emulators, a scripted server, a clock set by hand; implies `client`, `provider` and `id-token` | |
 //!
 //! Without any, the core remains: layers, engine, and sources of your own.
 
@@ -69,6 +72,8 @@ mod error;
 #[cfg(feature = "grant")]
 pub mod grant;
 pub mod guide;
+#[cfg(feature = "id-token")]
+pub mod id_token;
 pub mod middleware;
 #[cfg(feature = "provider")]
 pub mod provider;
