@@ -36,6 +36,26 @@ pub(crate) enum KeyKind {
 }
 
 impl Algorithm {
+    const ALL: [Algorithm; 9] = [
+        Algorithm::Rs256,
+        Algorithm::Rs384,
+        Algorithm::Rs512,
+        Algorithm::Ps256,
+        Algorithm::Ps384,
+        Algorithm::Ps512,
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+    ];
+
+    /// The algorithm that an `alg` names. Names are case-sensitive (RFC 7515 section 4.1.1).
+    pub(crate) fn named(name: &str) -> Option<Algorithm> {
+        match name {
+            "Ed25519" => Some(Algorithm::EdDsa),
+            _ => Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name),
+        }
+    }
+
     /// The name in a header's `alg`.
     pub fn name(self) -> &'static str {
         match self {
@@ -65,5 +85,22 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// V1: what is allowed can be named, and nothing else can.
+    #[test]
+    fn names() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::named(algorithm.name()), Some(algorithm));
+        }
+        assert_eq!(Algorithm::named("Ed25519"), Some(Algorithm::EdDsa));
+        for name in ["none", "None", "", "HS256", "HS384", "HS512", "rs256", "RS256 ", "ES256K", "ES512", "Ed448", "RSA-OAEP"] {
+            assert_eq!(Algorithm::named(name), None, "{name}");
+        }
     }
 }
