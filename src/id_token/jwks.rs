@@ -36,6 +36,7 @@ const ACCEPT: HeaderValue = HeaderValue::from_static("application/jwk-set+json, 
 ///   or not, 30 s pass, whatever `kid`s are thrown at it. Tokens whose keys are there are not held up meanwhile.
 /// - Keys older than 1 h are fetched again at their next use, which waits for it: so a key that its issuer has withdrawn is not
 ///   believed for longer, if the issuer can be reached.
+/// - A key that is replaced under its old name, or has none, is noticed by its age alone.
 /// - A fetch that fails leaves the keys as they are, for as long as it fails. A set that is well-formed replaces them, even with
 ///   none.
 /// - A reply may have 256 KiB and 100 keys. A key that will not do is passed over, and the others serve: RSA below 2048 bits or

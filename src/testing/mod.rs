@@ -7,6 +7,7 @@
 //!
 //! Yolcu360's and Younium's are made of [`Endpoint`]s, each of which can be given a [`Fault`]: a status, a spoilt body, or an
 //! answer that is lost after the server has acted.
+//! [`IdTokenKey`] signs what an issuer would, and what it would not.
 //!
 //! Tests written with them need no sleeps. A [`Hold`] parks calls until the test lets them go, the `.._reached` methods wait
 //! for calls to arrive, and [`ManualClock`] makes a day pass at once, for the client, the server, or both. Do not use them
