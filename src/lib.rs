@@ -59,7 +59,7 @@
 //!
 //! | feature | brings | default |
 //! |---|---|---|
-//! | `grant` | exchanges described as data, over any transport; `RefreshConfig::jwt_exp_hint` | yes |
+//! | `grant` | exchanges described as data, and the grants of OAuth 2.0, over any transport; `RefreshConfig::jwt_exp_hint` | yes |
 //! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
 //! | `id-token` | id_tokens: signatures by `jsonwebtoken` over aws-lc-rs; implies `grant` | |

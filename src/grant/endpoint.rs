@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de};
 
 use super::{EndpointSource, ExpiryFormat, endpoint_exchange::EndpointExchange};
 use crate::{
-    error::TokenError,
+    error::{ErrorKind, TokenError},
     transport::{Transport, scrub},
 };
 
@@ -130,6 +130,16 @@ pub enum ErrorClass {
     Misconfigured,
     /// It may go well next time.
     Transient,
+}
+
+impl ErrorClass {
+    pub(super) fn kind(self) -> ErrorKind {
+        match self {
+            ErrorClass::LoginAgain | ErrorClass::Refused => ErrorKind::Refused,
+            ErrorClass::Misconfigured => ErrorKind::Misconfigured,
+            ErrorClass::Transient => ErrorKind::Transient,
+        }
+    }
 }
 
 impl TokenEndpoint {

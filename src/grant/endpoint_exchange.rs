@@ -1,18 +1,11 @@
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
 use super::{
-    call::Call,
+    caller::{Asked, Caller},
     endpoint::{Field, TokenEndpoint},
     exchange::{Exchange, Exchanged},
-    judge::judge,
     secrets::Secrets,
     step::{Step, misconfigured},
 };
@@ -20,17 +13,15 @@ use crate::{
     clock::Clock,
     error::{ErrorKind, TokenError},
     token::RefreshToken,
-    transport::{Answer, Transport, scrub},
+    transport::{Transport, scrub},
 };
 
 /// The token calls that a [`TokenEndpoint`] describes, over a transport and with the secrets.
 pub(crate) struct EndpointExchange {
     login: Step,
     refresh: Option<Step>,
-    transport: Transport,
+    caller: Caller,
     secrets: Secrets,
-    /// How many unreadable refusals have come in a row.
-    unreadable: AtomicU32,
 }
 
 impl EndpointExchange {
@@ -54,7 +45,7 @@ impl EndpointExchange {
         }
         let steps = [Some(&login), refresh.as_ref()].into_iter().flatten();
         let secrets = Secrets::new(steps.flat_map(Step::secrets));
-        Ok(EndpointExchange { login, refresh, transport, secrets, unreadable: AtomicU32::new(0) })
+        Ok(EndpointExchange { login, refresh, caller: Caller::new(transport), secrets })
     }
 
     /// Logs in elsewhere, at a URL that the caller has checked.
@@ -75,17 +66,9 @@ impl EndpointExchange {
     }
 
     async fn exchange(&self, step: &Step, token: Option<&RefreshToken>, clock: &Arc<dyn Clock>) -> Exchanged {
-        // Taken, so that a call that fails on the way, or is dropped, ends the row.
-        let unreadable = self.unreadable.swap(0, Ordering::Relaxed);
-        let sent = clock.wall();
-        let answer = match step.request(token) {
-            Ok(request) => self.transport.call(request, clock).await,
-            Err(error) => Answer::Unsent(error),
-        };
-        let call = Call { secrets: &self.secrets, refresh: token, sent, answered: clock.wall() };
-        let verdict = judge(step.reading(), &call, answer, unreadable);
-        self.unreadable.store(verdict.unreadable, Ordering::Relaxed);
-        verdict.exchanged
+        let asked = Asked { request: step.request(token), secrets: &self.secrets, refresh: token };
+        let (exchanged, ()) = self.caller.call(asked, step.reading(), clock, |_| ()).await;
+        exchanged
     }
 }
 

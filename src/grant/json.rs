@@ -1,11 +1,14 @@
 use std::fmt;
 
+use http::HeaderValue;
 use serde::{
     Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
+
+pub(super) const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A JSON object or array, searched in place.
 ///
@@ -134,6 +137,16 @@ impl<'a> Value<'a> {
     pub(crate) fn is_string(self) -> bool {
         self.0.get().starts_with('"')
     }
+
+    pub(crate) fn is_true(self) -> bool {
+        self.0.get() == "true"
+    }
+
+    /// The strings of an array, without whatever else is in it.
+    pub(crate) fn texts(self) -> Option<Vec<String>> {
+        let elements: Vec<&RawValue> = serde_json::from_str(self.0.get()).ok()?;
+        Some(elements.into_iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect())
+    }
 }
 
 /// Whether a text is a JSON pointer: empty, or steps that each begin with a slash, in which `~` stands before 0 or 1.
@@ -186,6 +199,15 @@ mod tests {
         assert_eq!(Document::parse(long.as_bytes()).unwrap().each("/*").len(), MOST);
         let deep = format!("[{}]", "[0,0,0,0,0,0,0,0,0,0],".repeat(1000).trim_end_matches(','));
         assert_eq!(Document::parse(deep.as_bytes()).unwrap().each("/*/*").len(), MOST);
+    }
+
+    #[test]
+    fn arrays_of_strings_and_literals() {
+        let document = Document::parse(br#"{"a":["x",1,null,"\ud800",["y"],"z"],"b":"x","c":true,"d":"true"}"#).unwrap();
+        let texts = |pointer: &str| document.at(pointer).and_then(Value::texts);
+        assert_eq!(texts("/a"), Some(vec!["x".to_owned(), "z".to_owned()]));
+        assert_eq!((texts("/b"), texts("/c")), (None, None));
+        assert!(document.at("/c").is_some_and(Value::is_true) && !document.at("/d").is_some_and(Value::is_true));
     }
 
     #[test]

@@ -59,11 +59,7 @@ pub(super) fn judge(reading: &Reading, call: &Call<'_>, answer: Answer, unreadab
     };
     // A login that goes on with another refresh token is not over.
     let class = if class == ErrorClass::LoginAgain && refresh.is_some() { ErrorClass::Transient } else { class };
-    let kind = match class {
-        ErrorClass::Transient => ErrorKind::Transient,
-        ErrorClass::Refused | ErrorClass::LoginAgain => ErrorKind::Refused,
-        ErrorClass::Misconfigured => ErrorKind::Misconfigured,
-    };
+    let kind = class.kind();
     let listed = code.as_ref().filter(|code| code.listed.is_some());
     // A 2xx that is no JSON may be what is left of a token; 502 and 504 are a gateway's word that it got no whole answer.
     let unknown = match lack {

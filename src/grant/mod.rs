@@ -1,4 +1,5 @@
-//! How is a token asked for? Here: by a [`TokenEndpoint`], a key+secret exchange described as data.
+//! How is a token asked for? Here: by a [`TokenEndpoint`], a key+secret exchange described as data; in [`oauth`], by a grant of
+//! OAuth 2.0.
 //!
 //! Vendors differ in field names, in where the token stands and how its lifetime is written, and in what their error codes
 //! mean. All of that is data, so an unknown vendor is a description of ten lines, in Rust or in a file; what is the same for
@@ -72,14 +73,17 @@
 //! sent in its place. A person is called only where those are refused too, or where a table of the step itself says `refused`.
 
 mod call;
+mod caller;
 mod code;
 mod endpoint;
 mod endpoint_exchange;
 #[cfg_attr(not(test), expect(dead_code, reason = "what rotates is built on it next"))]
 mod exchange;
 mod expiry;
+mod form;
 mod json;
 mod judge;
+pub mod oauth;
 mod reading;
 mod retry_after;
 mod salvage;

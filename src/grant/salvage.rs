@@ -145,6 +145,7 @@ mod tests {
             (r#"{"r":"new"}"#, Some("new")),
             ("\u{feff}{\"r\":\"new\"}", Some("new")),
             (r#" {"a":1e999,"b":"\ud800","r":"n\u0065w"}"#, Some("new")),
+            ("{\n\"\\u0072\" \t:\r\n \"n\\\"e\\\\w\" }", Some("n\"e\\w")),
             // Duplicates: the last one that can be read.
             (r#"{"r":"old","r":"new"}"#, Some("new")),
             (r#"{"r":"new","r":null}"#, Some("new")),
@@ -166,6 +167,11 @@ mod tests {
             ("{\"a\":\"b\nc\",\"r\":\"new\"}", Some("new")),
             (r#"{"a":"b,"r":"new"}"#, Some("new")),
             (r#"{"a":{"b":1,"r":"new"}"#, Some("new")),
+            (r#"{"a":"b"c","r":"new"}"#, Some("new")),
+            (r#"{"a":36{0,"r":"new"}"#, Some("new")),
+            (r#"{"a":,"r":"new",}"#, Some("new")),
+            (r#"{"r":"new"}}}"#, Some("new")),
+            (r#""r":"new""#, Some("new")),
             (r#")]}',{"r":"new"}"#, Some("new")),
             (r#"{"r":"first","r":"second",,,"r":"bro"#, Some("second")),
             // Not at its place, in JSON that says so.
@@ -178,6 +184,8 @@ mod tests {
             (r#" <!DOCTYPE html>{"r":"other"}"#, None),
             (r#"<"a":1,"r":"new"}"#, Some("new")),
             (r#"{"a":"\"r\":\"other\"","#, None),
+            (r#"{"a":"r"}"#, None),
+            ("r=other", None),
             ("", None),
             ("null", None),
             ("\"r\"", None),
@@ -185,6 +193,22 @@ mod tests {
             assert_eq!(at("/r", body).as_deref(), found, "{body}");
         }
         assert!(salvage(b"{\"a\":\"\xff\",\"r\":\"new\",\"b\":\"\xff", "/r").is_some_and(|text| *text == "new"));
+        assert!(salvage(b"{\"r\":\"n\xff\"}", "/r").is_none());
+    }
+
+    /// G3: whatever one byte elsewhere becomes.
+    #[test]
+    fn no_byte_elsewhere_loses_it() {
+        const GOOD: &str = r#"{"aa":"at","r":"new","bb":"a b","cc":3600}"#;
+        let member = r#""r":"new""#;
+        let from = GOOD.find(member).unwrap();
+        for at in (0..GOOD.len()).filter(|at| !(from..from + member.len()).contains(at)) {
+            for byte in 0..=255 {
+                let mut body = GOOD.as_bytes().to_vec();
+                body[at] = byte;
+                assert!(salvage(&body, "/r").is_some_and(|text| *text == "new"), "{byte:#x} at {at}");
+            }
+        }
     }
 
     #[test]
@@ -207,7 +231,7 @@ mod tests {
     /// G5: neither depth nor repetition costs more than one look at each byte.
     #[test]
     fn a_hostile_megabyte_is_survived() {
-        for part in [r#"{"r":"#, r#"{"r":["#, r#"["r":"#, r#""r":""#, "[", r#""r":"\"#] {
+        for part in [r#"{"r":"#, r#"{"r":["#, r#"["r":"#, r#""r":""#, "[", r#""r":"\"#, r#""r""#, "\"", "\\", "{"] {
             let body = part.repeat((1 << 20) / part.len());
             let _any = at("/r", &body);
             let _any = at("/r/r", &body);

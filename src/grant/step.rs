@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::{
     endpoint::{Encoding, Field, Method, TokenEndpoint},
-    json::is_pointer,
+    form::{self, Form},
+    json::{self, is_pointer},
     reading::Reading,
 };
 use crate::{
@@ -18,9 +19,6 @@ use crate::{
     token::RefreshToken,
     transport::{SecretBuffer, check_url},
 };
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// The most that a file may hold, in bytes, to pass for one that holds a secret.
 const LONGEST_FILE: usize = 64 << 10;
@@ -119,24 +117,18 @@ impl Step {
             Content::RefreshToken => (field.as_str(), token),
         });
         let fields: BTreeMap<&str, &str> = fields.collect();
-        let room = fields.iter().map(|(field, value)| field.len() + value.len() + 8).sum();
-        let mut body = SecretBuffer::with_capacity(room);
         match self.encoding {
-            Encoding::Json => serde_json::to_writer(&mut body, &fields)
-                .map_err(|_| TokenError::new(ErrorKind::Misconfigured, "the token request cannot be written as JSON"))?,
-            Encoding::Form => form(&mut body, &fields),
-        }
-        Ok(body.into_bytes())
-    }
-}
-
-/// In pieces, so that no half of a secret is left behind in memory that had to grow.
-fn form(body: &mut SecretBuffer, fields: &BTreeMap<&str, &str>) {
-    for (at, (field, value)) in fields.iter().enumerate() {
-        let pieces = |text| form_urlencoded::byte_serialize(str::as_bytes(text));
-        let separator = if at == 0 { "" } else { "&" };
-        for piece in [separator].into_iter().chain(pieces(field)).chain(["="]).chain(pieces(value)) {
-            body.extend(piece.as_bytes());
+            Encoding::Json => {
+                let room = fields.iter().map(|(field, value)| field.len() + value.len() + 8).sum();
+                let mut body = SecretBuffer::with_capacity(room);
+                serde_json::to_writer(&mut body, &fields)
+                    .map_err(|_| TokenError::new(ErrorKind::Misconfigured, "the token request cannot be written as JSON"))?;
+                Ok(body.into_bytes())
+            }
+            Encoding::Form => {
+                let form = fields.into_iter().fold(Form::new(), |form, (field, value)| form.with(field, value));
+                Ok(form.finish().0)
+            }
         }
     }
 }
@@ -185,12 +177,12 @@ impl Builder<'_> {
     /// Those of the step before those around it. Neither a name that is none nor a value is shown.
     fn headers(&self, encoding: Encoding) -> Result<HeaderMap, TokenError> {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, JSON);
+        headers.insert(ACCEPT, json::MEDIA_TYPE);
         headers.insert(
             CONTENT_TYPE,
             match encoding {
-                Encoding::Json => JSON,
-                Encoding::Form => FORM,
+                Encoding::Json => json::MEDIA_TYPE,
+                Encoding::Form => form::MEDIA_TYPE,
             },
         );
         let around = if std::ptr::eq(self.step, self.endpoint) { None } else { Some(&self.endpoint.headers) };

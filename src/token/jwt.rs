@@ -1,27 +1,31 @@
-//! What a JWT says of its own end. Without the feature `grant` there is nobody who could read it.
+//! What a JWT says of itself. Without the feature `grant` there is nobody who could read it.
 
 use std::time::SystemTime;
+
+/// The claims of a token that is a JWT, in JSON if it is a good one, whoever has signed it.
+#[cfg(feature = "grant")]
+pub(crate) fn claims(token: &str) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    let mut parts = token.split('.');
+    let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    match parts.next() {
+        Some(_) => None,
+        None => URL_SAFE_NO_PAD.decode(claims).ok().map(zeroize::Zeroizing::new),
+    }
+}
 
 /// The `exp` claim (RFC 7519 section 4.1.4) of a token that is a JWT. Its signature is not checked: it is the API's to judge.
 #[cfg(feature = "grant")]
 pub(crate) fn expiry(token: &str) -> Option<SystemTime> {
     use std::time::Duration;
 
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    use zeroize::Zeroizing;
-
     #[derive(serde::Deserialize)]
     struct Claims {
         exp: f64,
     }
 
-    let mut parts = token.split('.');
-    let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    let claims = Zeroizing::new(URL_SAFE_NO_PAD.decode(claims).ok()?);
-    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
+    let Claims { exp } = serde_json::from_slice(&claims(token)?).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)
 }
 

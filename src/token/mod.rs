@@ -6,4 +6,6 @@ mod refresh;
 
 pub use access::AccessToken;
 pub(crate) use access::TokenInner;
+#[cfg(feature = "grant")]
+pub(crate) use jwt::claims as jwt_claims;
 pub use refresh::RefreshToken;

@@ -17,6 +17,15 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// The reply, as far as it has come.
+    #[cfg(feature = "grant")]
+    pub(crate) fn reply(&self) -> Option<&Reply> {
+        match self {
+            Answer::Whole(reply) | Answer::Partial(reply, _) => Some(reply),
+            Answer::Lost(_) | Answer::Unsent(_) => None,
+        }
+    }
+
     /// For whoever asks for a reply or an error: of a failure the body merely explains, so that its status is answer enough.
     pub(super) fn into_result(self) -> Result<Reply, TokenError> {
         match self {
