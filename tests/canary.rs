@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    collections::HashMap,
     error::Error,
     fmt::Debug,
     io,
@@ -25,6 +26,7 @@ use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_token::{
     AccessToken, AuthError, BearerAuthLayer, FetchContext, FetchReason, Origins, StaticToken, TokenError, TokenHandle, Transport,
     clock::{Clock, TokioClock},
+    grant::oauth,
     middleware::HeaderStyle,
     provider::yonne::Yonne,
     refresh::TokenHandleBuilder,
@@ -258,6 +260,79 @@ async fn replies_that_echo_the_secret() {
         assert!(String::from_utf8_lossy(&server.requests()[0].body).contains(SECRET), "it was sent");
     }
     assert_unseen([SECRET, "c4naryEchoKey"]);
+}
+
+/// S3 to S5: a user's login, with a server that says back what it does not like.
+#[tokio::test]
+async fn a_users_login() {
+    // None has eight characters in common with another, so that each must be recognised by itself.
+    const SECRET: &str = "c4naryClientSecret~0123456789";
+    const CODE: &str = "c4naryCode~qwertzuiop";
+    const BAD_CODE: &str = "c4naryBadCode~yxcvbnmlkj";
+    const ACCESS: &str = "c4naryAccess~9876543210";
+    const REFRESH: &str = "c4naryRefresh~poiuztrewq";
+    const ID_TOKEN: &str = "e30.eyJzdWIiOiJjNG5hcnlTdWJqZWN0In0.c4narySignature";
+    let form = |bytes: &[u8]| form_urlencoded::parse(bytes).into_owned().collect::<HashMap<_, _>>();
+    let server = ScriptedServer::start_with(move |request| {
+        show(request);
+        let sent = form(&request.body);
+        let reply = match sent.get("code") {
+            Some(code) if code == CODE => ScriptedReply::json(
+                200,
+                format!(r#"{{"access_token":"{ACCESS}","refresh_token":"{REFRESH}","id_token":"{ID_TOKEN}"}}"#),
+            ),
+            Some(code) => ScriptedReply::json(400, format!(r#"{{"error":"{code}","{}":0}}"#, sent["code_verifier"])),
+            None => ScriptedReply::json(400, format!(r#"{{"error":"{}"}}"#, sent["token"])),
+        };
+        show(&reply);
+        reply
+    })
+    .await
+    .unwrap();
+    let at = |path: &str| format!("{}{path}", server.base_url());
+    let as_ = oauth::Server::new(at("/token")).and_then(|as_| as_.with_authorization_endpoint(at("/authorize")));
+    let as_ = as_.and_then(|as_| as_.with_revocation_endpoint(at("/revoke"))).unwrap();
+    let mut secrets = [SECRET, CODE, BAD_CODE, ACCESS, REFRESH, ID_TOKEN].map(str::to_owned).to_vec();
+    for client in [oauth::Client::basic("my-app", SECRET), oauth::Client::post("my-app", SECRET)] {
+        let client = client.unwrap();
+        let transport = Transport::client().unwrap();
+        let grant = oauth::AuthorizationCode::new(&as_, client.clone(), at("/callback"), transport.clone()).unwrap();
+        let grant = grant.on_id_token(async |id_token| {
+            show(&id_token);
+            Ok(())
+        });
+        let revocation = oauth::Revocation::new(&as_, client.clone(), transport).unwrap();
+        show(&(&as_, &client, &grant, grant.refresh_grant(), &revocation));
+        for (parameters, is_login) in [
+            (format!("code={CODE}&state=S"), true),
+            (format!("code={BAD_CODE}&state=S"), false),
+            (format!("code={CODE}&state={CODE}"), false),
+            ("error=S&state=S".to_owned(), false),
+        ] {
+            let (url, pending) = grant.begin().unwrap();
+            show(&pending);
+            let mut asked = form(url.query().unwrap().as_bytes());
+            let [state, nonce] = ["state", "nonce"].map(|name| asked.remove(name).unwrap());
+            let callback = parameters.replace("=S", &format!("={state}"));
+            secrets.extend([state, nonce]);
+            match pending.finish(&callback).await {
+                Ok(login) => {
+                    assert!(is_login);
+                    show(&login);
+                    show_error(&revocation.revoke_refresh_token(login.refresh_token().unwrap()).await.unwrap_err());
+                }
+                Err(error) => {
+                    assert!(!is_login);
+                    show_error(&error);
+                }
+            }
+        }
+    }
+    let sent: Vec<_> = server.requests().into_iter().map(|request| form(&request.body)).collect();
+    secrets.extend(sent.iter().filter_map(|form| form.get("code_verifier").cloned()));
+    assert_eq!((sent.len(), secrets.len()), (6, 6 + 16 + 4), "a callback that is refused sends nothing");
+    assert_seen(&["UnverifiedIdToken", "Pending", "Login {", "the login has failed"]);
+    assert_unseen(secrets);
 }
 
 /// S3, S7: sources that fail in every way, with the secret in what they fail with.
