@@ -43,6 +43,8 @@
 //! | `token`: [`AccessToken`], [`RefreshToken`] | 0 | What is a token? |
 //! | [`source`] | 1 | Where do tokens come from? |
 //! | [`transport`] | 1 | How do token calls travel? |
+#![cfg_attr(feature = "grant", doc = "| [`store`] | 1 | Where does a refresh token survive? |")]
+#![cfg_attr(not(feature = "grant"), doc = "| `store` | 1 | Where does a refresh token survive? |")]
 //! | [`refresh`] | 2 | When is a token renewed? |
 #![cfg_attr(feature = "grant", doc = "| [`grant`] | 2 | How is one asked for? |")]
 #![cfg_attr(not(feature = "grant"), doc = "| `grant` | 2 | How is one asked for? |")]
@@ -59,7 +61,7 @@
 //!
 //! | feature | brings | default |
 //! |---|---|---|
-//! | `grant` | exchanges described as data, and the grants of OAuth 2.0, over any transport; `RefreshConfig::jwt_exp_hint` | yes |
+//! | `grant` | exchanges described as data, and the grants of OAuth 2.0, over any transport; stores for refresh tokens; `RefreshConfig::jwt_exp_hint` | yes |
 //! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
 //! | `id-token` | id_tokens: signatures by `jsonwebtoken` over aws-lc-rs; implies `grant` | |
@@ -79,6 +81,8 @@ pub mod middleware;
 pub mod provider;
 pub mod refresh;
 pub mod source;
+#[cfg(feature = "grant")]
+pub mod store;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -112,6 +112,11 @@ impl AccessToken {
         self.0.generation
     }
 
+    /// The moment of its expiry by the wall clock, as far as the source told; a [lifetime](Self::expires_in) alone is none yet.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.0.expires_at
+    }
+
     /// The scopes that were granted, as far as the source told.
     pub fn granted_scopes(&self) -> &[String] {
         &self.0.scopes
@@ -124,10 +129,6 @@ impl AccessToken {
 
     pub(crate) fn lifetime(&self) -> Option<Duration> {
         self.0.expires_in
-    }
-
-    pub(crate) fn expiry(&self) -> Option<SystemTime> {
-        self.0.expires_at
     }
 
     /// When the token says that it ends, if it is a JWT.
@@ -144,6 +145,25 @@ impl AccessToken {
         let inner = Arc::make_mut(&mut self.0);
         inner.generation = generation;
         inner.expires_at = expires_at;
+        self
+    }
+
+    /// As it outlives the process: what was counted from the moment it was asked for becomes a moment itself.
+    #[cfg(feature = "grant")]
+    pub(crate) fn kept(&self, asked: SystemTime) -> AccessToken {
+        let counted = self.0.expires_in.and_then(|lifetime| asked.checked_add(lifetime));
+        let expires_at = [self.0.expires_at, counted].into_iter().flatten().min();
+        AccessToken(Arc::new(TokenInner { expires_in: None, expires_at, refresh_in: None, generation: 0, ..(*self.0).clone() }))
+    }
+
+    /// As it is this much later: what is counted is that much less.
+    #[cfg(feature = "grant")]
+    pub(crate) fn aged(mut self, age: Duration) -> AccessToken {
+        if !age.is_zero() {
+            let inner = Arc::make_mut(&mut self.0);
+            inner.expires_in = inner.expires_in.map(|lifetime| lifetime.saturating_sub(age));
+            inner.refresh_in = inner.refresh_in.map(|delay| delay.saturating_sub(age));
+        }
         self
     }
 
@@ -222,6 +242,23 @@ mod tests {
                 Err(error) => prop_assert!(error.to_string().starts_with("the access token ")),
             }
         }
+    }
+
+    /// What is counted from the request ends at the same moment, whoever reads it later.
+    #[cfg(feature = "grant")]
+    #[test]
+    fn a_lifetime_becomes_a_moment() {
+        let asked = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let end = |token: AccessToken| token.kept(asked).expiry().map(|end| end.duration_since(asked).unwrap().as_secs());
+        let token = AccessToken::new("abc").unwrap();
+        assert_eq!(end(token.clone()), None);
+        let token = token.expires_in(Duration::from_secs(60)).refresh_in(Duration::from_secs(50));
+        assert_eq!(end(token.clone()), Some(60));
+        assert_eq!(end(token.clone().expires_at(asked + Duration::from_secs(30))), Some(30));
+        assert_eq!(end(token.clone().expires_in(Duration::MAX)), None);
+        let aged = token.clone().aged(Duration::from_secs(55));
+        assert_eq!((aged.lifetime(), aged.refresh_hint()), (Some(Duration::from_secs(5)), Some(Duration::ZERO)));
+        assert_eq!((token.kept(asked).lifetime(), token.lifetime()), (None, Some(Duration::from_secs(60))));
     }
 
     #[test]
