@@ -105,9 +105,6 @@ impl<T: TokenStore> Login<T> {
         let flight = launch(clock, async move {
             let mut news = login.news().await;
             let held = login.settle(&mut news, &time).await?;
-            if held.record.ended {
-                return Ok(());
-            }
             if held.record.refresh.is_some() || held.record.access.is_some() {
                 revoke(held.record.clone()).await?;
             }
@@ -148,8 +145,8 @@ impl<T: TokenStore> Login<T> {
                 }
                 Err((StoreErrorKind::Conflict, _)) => {
                     let there = self.read(clock).await?.unwrap_or_default();
-                    // A write that was said to have failed has happened after all; or else, one of the two is the newer one.
-                    if !there.is_same(&unsaved.record) && unsaved.goes_before(&there) {
+                    // Perhaps a write that was said to have failed has happened after all; then this is it, or goes after it.
+                    if unsaved.goes_before(&there) {
                         unsaved.follow(there.revision);
                         continue;
                     }

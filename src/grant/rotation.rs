@@ -265,8 +265,8 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
             record.refresh = refresh.or(record.refresh);
             return self.hand_out(held, record, token, asked, news).await;
         }
-        // That this one has failed says nothing about one before it whose answer was lost. And should the write fail, then whoever
-        // finds the note sends a refresh token that is good.
+        // That this one has failed says nothing about one before it whose answer was lost. And should the write fail, then
+        // whoever finds the note sends a refresh token that is good.
         if tries == 1 && !unanswered {
             let _cleared = self.login.write(&mut held, record, &self.clock).await.is_ok();
         }

@@ -87,15 +87,6 @@ impl Record {
         Record { revision: self.revision.saturating_add(1), ..self.clone() }
     }
 
-    /// Whether a write that failed has happened after all. Revisions alone would not tell whose it was.
-    pub(crate) fn is_same(&self, other: &Record) -> bool {
-        let secret = |record: &Record| record.access.as_ref().map(|token| Fingerprint::of(token.expose_secret()));
-        self.revision == other.revision
-            && self.ended == other.ended
-            && self.fingerprint() == other.fingerprint()
-            && secret(self) == secret(other)
-    }
-
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
         self.refresh.as_ref().map(InFlight::fingerprint)
     }

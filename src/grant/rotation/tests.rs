@@ -208,8 +208,10 @@ async fn an_expired_refresh_token_is_not_sent() {
 
     let world = World::over(world.store.memory.clone()).with_logins();
     world.store.memory.force(Record::new(RefreshToken::new("r-1").expires_at(world.clock.wall())));
+    world.book().script.push_back(Answer::Omit);
     assert_eq!(kind(world.fetch(&mut world.source()).await), ok("a-1"));
     assert_eq!((world.presented().len(), world.book().logins), (0, 1));
+    assert_eq!(world.stored_refresh().await, None, "it belonged to the login before");
 }
 
 /// Before anybody has logged in: a login with credentials, or `Refused` until a person has.
@@ -283,6 +285,15 @@ async fn a_slow_silence_is_not_repeated() {
     let mut world = World::scripted([Answer::LostRequest; 3]);
     world.server.slow = 6 * S;
     assert_eq!(kind(world.fetch(&mut world.source()).await), TRANSIENT);
+    assert_eq!(world.presented(), ["r-1"]);
+
+    // Also when somebody sets the clock meanwhile.
+    let mut world = World::scripted([Answer::LostRequest; 3]);
+    world.server.slow = 6 * S;
+    let mut source = world.source();
+    assert!(!poll_and_drop(1, world.fetch(&mut source)).await);
+    world.clock.set_back(12 * S);
+    assert_eq!(kind(world.fetch(&mut source).await), TRANSIENT);
     assert_eq!(world.presented(), ["r-1"]);
 }
 
@@ -379,6 +390,52 @@ async fn a_dead_refresh_token_may_have_been_used_by_somebody_else() {
     world.book().script.clear();
     let result = world.fetch(&mut source).await;
     assert_eq!((kind(result), world.presented().len()), (ok("a-1"), 2));
+}
+
+/// F10: and no third, whoever else has been faster still.
+#[tokio::test(start_paused = true)]
+async fn somebody_else_is_followed_once() {
+    let world = World::scripted([Answer::Dead, Answer::Dead]);
+    let mut source = world.source();
+    assert!(!poll_and_drop(1, world.fetch(&mut source)).await);
+    world.restore(Record::new(RefreshToken::new("r-8"))).await;
+    assert!(!poll_and_drop(2, world.fetch(&mut source)).await);
+    assert_eq!(world.presented(), ["r-1", "r-8"]);
+    world.restore(Record::new(RefreshToken::new("r-9"))).await;
+    assert_eq!(kind(world.fetch(&mut source).await), REFUSED);
+    assert_eq!(world.presented(), ["r-1", "r-8"]);
+    assert_eq!(world.stored_refresh().await.as_deref(), Some("r-9"), "for the next fetch");
+}
+
+/// Before a dead refresh token is a login, the store has been read again; if that fails, nothing more is sent for now.
+#[tokio::test(start_paused = true)]
+async fn a_dead_refresh_token_waits_for_the_store() {
+    for logins in [false, true] {
+        let mut world = World::scripted([Answer::Dead]);
+        world.server.takes_logins = logins;
+        let mut source = world.source();
+        world.store.fail_nth(3, Fault::Fails);
+        assert_eq!(kind(world.fetch(&mut source).await), TRANSIENT);
+        assert_eq!(world.stored_refresh().await, None, "stored by then");
+        assert_eq!(world.book().logins, 0);
+        assert_eq!(kind(world.fetch(&mut source).await), if logins { ok("a-1") } else { REFUSED });
+        assert_eq!(world.presented(), ["r-1"]);
+    }
+}
+
+/// F14: somebody has written although the lock was held here. Another refresh token stands; the one that was sent here, whether
+/// with a note of theirs or not, gives way to its successor.
+#[tokio::test(start_paused = true)]
+async fn of_two_refresh_tokens_the_newer_one_stays() {
+    for (theirs, stays) in [("r-9", "r-9"), ("r-1", "r-2")] {
+        let world = World::new();
+        let mut source = world.source();
+        assert!(!poll_and_drop(1, world.fetch(&mut source)).await);
+        world.restore(Record::new(RefreshToken::new(theirs))).await;
+        assert_eq!(kind(world.fetch(&mut source).await), ok("a-1"), "it is good, whoever was first");
+        assert_eq!(world.stored_refresh().await.as_deref(), Some(stays));
+        assert_eq!(world.clock.running(), 0);
+    }
 }
 
 /// F9: a backup with an old refresh token costs one call, and no loop.
@@ -516,8 +573,14 @@ async fn a_fetch_that_timed_out_is_joined_and_not_repeated() {
     assert_eq!(kind(world.next(&mut source, &token).await), ok("a-4"));
     assert_eq!(world.presented(), ["r-1", "r-2", "r-3", "r-4"]);
 
-    // An error of long ago is not an answer to the next fetch.
+    // An error that comes while it is waited for is the answer: no second exchange in one fetch.
     let token = AccessToken::new("a-4").unwrap();
+    world.book().script.push_back(Answer::Busy);
+    assert!(timeout(30 * S, world.next(&mut source, &token)).await.is_err());
+    assert_eq!(kind(world.next(&mut source, &token).await), TRANSIENT);
+    assert_eq!(world.presented().len(), 5);
+
+    // An error of long ago is not an answer to the next fetch.
     world.book().script.push_back(Answer::Busy);
     assert!(timeout(30 * S, world.next(&mut source, &token)).await.is_err());
     sleep(100 * S).await;
@@ -641,7 +704,8 @@ async fn an_unreadable_store_is_for_a_person_to_look_at() {
     assert_eq!((book.presented.len(), book.logins), (0, 0));
 }
 
-/// A login by a person takes the place of the one before, under the lock: a refresh in flight is finished first, and undoes nothing.
+/// A login by a person takes the place of the one before, under the lock: a refresh in flight is finished first, and undoes
+/// nothing.
 #[tokio::test(start_paused = true)]
 async fn a_new_login_waits_for_a_refresh_in_flight() {
     let world = World::new();
@@ -889,8 +953,8 @@ async fn story(events: &[Event], logins: bool) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// The newest refresh token that any answer carried is in the store or in memory, and is the next one sent; none is sent again
-    /// once its answer has come, and while that is lost, three times within 10 s.
+    /// The newest refresh token that any answer carried is in the store or in memory, and is the next one sent; none is sent
+    /// again once its answer has come, and while that is lost, three times within 10 s.
     #[test]
     fn the_newest_refresh_token_survives(events in proptest::collection::vec(event(), 0..25), logins: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
