@@ -48,10 +48,13 @@ impl EndpointExchange {
         Ok(EndpointExchange { login, refresh, caller: Caller::new(transport), secrets })
     }
 
-    /// Logs in elsewhere, at a URL that the caller has checked.
+    /// Logs in and refreshes elsewhere, at URLs that the caller has checked. A step that the description has not is not made.
     #[cfg(feature = "provider")]
-    pub(crate) fn sent_to(mut self, uri: http::Uri) -> EndpointExchange {
-        self.login.send_to(uri);
+    pub(crate) fn sent_to(mut self, login: http::Uri, refresh: Option<http::Uri>) -> EndpointExchange {
+        self.login.send_to(login);
+        if let (Some(step), Some(uri)) = (&mut self.refresh, refresh) {
+            step.send_to(uri);
+        }
         self
     }
 

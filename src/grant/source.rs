@@ -30,10 +30,10 @@ impl EndpointSource {
         EndpointSource { exchange, refresh: None }
     }
 
-    /// Sends the login to another URL, which the caller has checked.
+    /// Sends login and refresh to other URLs, which the caller has checked.
     #[cfg(feature = "provider")]
-    pub(crate) fn sent_to(self, uri: http::Uri) -> EndpointSource {
-        EndpointSource { exchange: self.exchange.sent_to(uri), ..self }
+    pub(crate) fn sent_to(self, login: http::Uri, refresh: Option<http::Uri>) -> EndpointSource {
+        EndpointSource { exchange: self.exchange.sent_to(login, refresh), ..self }
     }
 }
 

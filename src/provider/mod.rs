@@ -4,8 +4,13 @@
 //! whether a lifetime is what the page promises. Each module says what its vendor leaves open and which reading it chose, so
 //! that nobody has to find out again, and so that you can tell when the vendor has moved on.
 //!
-//! | module | vendor | exchange |
-//! |---|---|---|
-//! | [`yonne`] | Yonne, couriers' server-to-server API | key and secret for a JWT |
+//! | module | vendor | exchange | besides the token |
+//! |---|---|---|---|
+//! | [`yonne`] | Yonne, couriers' server-to-server API | key and secret for a JWT | |
+//!
+//! Each source knows the [origins](crate::Origins) that its tokens are for, and makes its layer in one call.
 
+mod base_url;
+mod code_in;
+mod credential;
 pub mod yonne;

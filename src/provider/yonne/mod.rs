@@ -5,15 +5,29 @@
 //!
 //! # Examples
 //!
-//! ```no_run
-//! # #[cfg(feature = "client")] {
-//! use tower_token::provider::yonne::Yonne;
+//! Against the emulator. For Yonne itself, leave out `base_url`; [`Yonne::from_env`] reads the variables of Yonne's own page.
 //!
-//! // COURIER_API_KEY and COURIER_API_SECRET, the names on Yonne's own page.
-//! let source = Yonne::from_env()?;
-//! # drop(source);
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_token::{provider::yonne::Yonne, testing::YonneEmulator};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let emulator = YonneEmulator::start().await?;
+//! let yonne = Yonne::new(emulator.api_key(), emulator.api_secret())?.base_url(emulator.base_url())?;
+//! let client = ServiceBuilder::new().layer(yonne.layer()).service(Client::builder(TokioExecutor::new()).build_http());
+//!
+//! let url = format!("{}/api/courier/s2s/metrics/summary", emulator.base_url());
+//! let response = client.oneshot(Request::get(url).body(Full::<Bytes>::default())?).await?;
+//! assert_eq!(response.status(), 200);
+//! # Ok::<(), tower_token::BoxError>(())
+//! # })?;
 //! # }
-//! # Ok::<(), tower_token::TokenError>(())
+//! # Ok::<(), tower_token::BoxError>(())
 //! ```
 //!
 //! # What the page leaves open, and the reading chosen here

@@ -4,18 +4,20 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::error_code::CODE_AT;
 use crate::{
-    error::{ErrorKind, TokenError},
+    error::TokenError,
     grant::{EndpointSource, ErrorClass, ExpiryFormat, TokenEndpoint},
+    middleware::{BearerAuthLayer, Origins},
+    provider::{base_url::BaseUrl, code_in::CODE_AT, credential},
     source::{FetchContext, TokenSource},
     token::AccessToken,
-    transport::{Transport, check_url},
+    transport::Transport,
 };
 
 /// Where Yonne's API lives.
 pub const BASE_URL: &str = "https://api.yonne.app";
 
+const VENDOR: &str = "Yonne";
 const TOKEN_PATH: &str = "/api/courier/s2s/auth/token";
 
 const KEY_PREFIX: &str = "ck_live_";
@@ -39,7 +41,10 @@ const SECRET_PREFIX: &str = "sk_live_";
 /// # drop(source);
 /// # Ok::<(), tower_token::TokenError>(())
 /// ```
-pub struct Yonne(EndpointSource);
+pub struct Yonne {
+    source: EndpointSource,
+    origins: Origins,
+}
 
 impl Yonne {
     /// Over the client of this crate. No I/O happens yet.
@@ -68,7 +73,8 @@ impl Yonne {
         let key = Zeroizing::new(api_key.into());
         let secret = Zeroizing::new(api_secret.into());
         let (key, secret) = check_pair(&key, &secret)?;
-        token_endpoint().source(transport, [("api_key", key), ("api_secret", secret)]).map(Yonne)
+        let source = token_endpoint().source(transport, [("api_key", key), ("api_secret", secret)])?;
+        Ok(Yonne { source, origins: BaseUrl::parse(VENDOR, BASE_URL)?.into_origins() })
     }
 
     /// As `new`, with key and secret from `COURIER_API_KEY` and `COURIER_API_SECRET`.
@@ -82,31 +88,39 @@ impl Yonne {
         Yonne::new(key, secret)
     }
 
-    /// Sends the exchange to another host: an emulator, a proxy. The default is [`BASE_URL`].
+    /// Another place than [`BASE_URL`]: an emulator, a proxy. The exchange is sent there, and [`origins`](Self::origins) follow.
     ///
     /// # Errors
     ///
     /// `Misconfigured` unless it is https, or plain http to loopback, without user info, query or fragment.
     pub fn base_url(self, url: impl AsRef<str>) -> Result<Yonne, TokenError> {
-        let base = url.as_ref();
-        let whole = match base.contains('?') {
-            true => Err("must not have a query"),
-            false => check_url(base).and_then(|_| check_url(&format!("{}{TOKEN_PATH}", base.trim_end_matches('/')))),
-        };
-        let uri = whole.map_err(|why| misconfigured(format!("`base_url` {why}")))?;
-        Ok(Yonne(self.0.sent_to(uri)))
+        let base = BaseUrl::parse(VENDOR, url.as_ref())?;
+        Ok(Yonne { source: self.source.sent_to(base.at(TOKEN_PATH)?, None), origins: base.into_origins() })
+    }
+
+    /// Where the tokens may go: the origin of the base URL.
+    pub fn origins(&self) -> Origins {
+        self.origins.clone()
+    }
+
+    /// The layer for calls to Yonne, over an engine of its own.
+    ///
+    /// To share that engine, to watch it or to configure it, make a [`TokenHandle`](crate::TokenHandle) of the source and a layer
+    /// of its [`origins`](Self::origins) and the handle.
+    pub fn layer(self) -> BearerAuthLayer {
+        BearerAuthLayer::new(self.origins(), self)
     }
 }
 
 impl TokenSource for Yonne {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
-        self.0.fetch(cx).await
+        self.source.fetch(cx).await
     }
 }
 
 impl fmt::Debug for Yonne {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Yonne").field(&self.0).finish()
+        f.debug_tuple("Yonne").field(&self.source).finish()
     }
 }
 
@@ -129,7 +143,7 @@ pub fn token_endpoint() -> TokenEndpoint {
 }
 
 fn misconfigured(what: String) -> TokenError {
-    TokenError::new(ErrorKind::Misconfigured, format!("Yonne: {what}"))
+    credential::misconfigured(VENDOR, what)
 }
 
 /// Checks key and secret by their prefixes, and never shows what was given.
@@ -179,7 +193,7 @@ mod tests {
     use tower::service_fn;
 
     use super::{super::ErrorCode, *};
-    use crate::source::FetchReason;
+    use crate::{error::ErrorKind, source::FetchReason};
 
     const KEY: &str = "ck_live_CANARYkey";
     const SECRET: &str = "sk_live_CANARYsecret";
@@ -283,17 +297,18 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", based(url).unwrap()), format!("Yonne(EndpointSource {{ url: \"{whole}\", .. }})"));
         }
-        for (url, text) in [
-            ("http://api.yonne.app", "Yonne: `base_url` must be https; plain http is for loopback alone"),
-            ("https://u:CANARY@api.yonne.app", "Yonne: `base_url` has user info: leave out what is before the `@`"),
-            ("https://api.yonne.app/?CANARY", "Yonne: `base_url` must not have a query"),
-            ("https://api.yonne.app#CANARY", "Yonne: `base_url` must not have a fragment"),
-            ("api.yonne.app", "Yonne: `base_url` must be absolute, as https://host/path"),
-            ("", "Yonne: `base_url` is not a URL"),
-        ] {
-            let error = based(url).unwrap_err();
-            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Misconfigured, text));
-        }
+        let error = based("https://u:CANARY@api.yonne.app").unwrap_err();
+        assert_eq!(error.to_string(), "Yonne: `base_url` has user info: leave out what is before the `@`");
+    }
+
+    /// S1: tokens go where the exchange went, and nowhere else.
+    #[test]
+    fn origins_follow_the_base_url() {
+        let yonne = Yonne::over(replying(200, ""), KEY, SECRET).unwrap();
+        let shown = |yonne: &Yonne| format!("{:?}", yonne.origins());
+        assert_eq!(shown(&yonne), format!("{:?}", "https://api.yonne.app".parse::<Origins>().unwrap()));
+        let moved = yonne.base_url("https://proxy.test/yonne").unwrap();
+        assert_eq!(shown(&moved), format!("{:?}", "https://proxy.test".parse::<Origins>().unwrap()));
     }
 
     #[test]
