@@ -34,6 +34,8 @@ pub use flight::NotReplayed;
 pub use future::ResponseFuture;
 pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
 pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable, ReplayMethods};
+#[cfg(feature = "provider")]
+pub(crate) use origin::Destination;
 pub use origin::Origins;
 pub use per_request::{NewToken, NoReplay};
 pub use replay::{CloneBody, Kept, Known, KnownOrEmpty, Never, ReplayPolicy, ReplayWith};

@@ -7,6 +7,7 @@
 //! | module | vendor | exchange | besides the token |
 //! |---|---|---|---|
 //! | [`yonne`] | Yonne, couriers' server-to-server API | key and secret for a JWT | |
+//! | [`younium`] | Younium, "auth v1" | client id and secret for a JWT | a `legal-entity` header |
 //!
 //! Each source knows the [origins](crate::Origins) that its tokens are for, and makes its layer in one call.
 
@@ -14,3 +15,4 @@ mod base_url;
 mod code_in;
 mod credential;
 pub mod yonne;
+pub mod younium;
