@@ -42,6 +42,7 @@ use crate::error::BoxError;
 /// ```
 pub struct Endpoint {
     gate: Gate,
+    answers: Gate,
     setting: Setting,
     plan: Mutex<Plan>,
 }
@@ -54,6 +55,7 @@ struct Plan {
     announces_retry_after: bool,
     delay: Duration,
     answers: HashMap<StatusCode, u64>,
+    unanswered: u64,
 }
 
 /// At most so many calls in any stretch of `window`.
@@ -80,6 +82,12 @@ impl Endpoint {
     /// Keeps calls waiting while the [`Hold`] lives. They are counted when they come, and judged when they are let go.
     pub fn hold(&self) -> Hold {
         self.gate.hold()
+    }
+
+    /// Keeps answers waiting while the [`Hold`] lives. The calls have been judged, and what they asked for has been done: a
+    /// refresh token is spent.
+    pub fn hold_answers(&self) -> Hold {
+        self.answers.hold()
     }
 
     /// How long an answer is on its way, by the emulator's clock. What it says was decided before that.
@@ -138,9 +146,23 @@ impl Endpoint {
         self.gate.reached(count).await;
     }
 
+    /// Waits until so many calls have been judged since the start, those with a fault included, and held answers too.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks. When it is dropped, nothing is lost.
+    pub async fn answers_reached(&self, count: u64) {
+        self.answers.reached(count).await;
+    }
+
     /// Answers that were sent with this status, those of faults included. One that was cut has none.
     pub fn answers(&self, status: StatusCode) -> u64 {
         self.plan().answers.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Calls that were cut without a byte of an answer: [`Fault::cut`] and [`Fault::lost`].
+    pub fn unanswered(&self) -> u64 {
+        self.plan().unanswered
     }
 
     /// Calls that met a fault.
@@ -151,7 +173,7 @@ impl Endpoint {
 
 impl Endpoint {
     pub(super) fn new(setting: Setting) -> Endpoint {
-        Endpoint { gate: Gate::new(), setting, plan: Mutex::default() }
+        Endpoint { gate: Gate::new(), answers: Gate::new(), setting, plan: Mutex::default() }
     }
 
     /// Waits at the gate, reads the body, and then looks what is to go wrong.
@@ -197,11 +219,13 @@ impl Turn<'_> {
     pub(super) async fn send(self, answer: Result<Response<Payload>, Cut>) -> Result<Response<Payload>, Cut> {
         let delay = {
             let mut plan = self.endpoint.plan();
-            if let Ok(response) = &answer {
-                *plan.answers.entry(response.status()).or_default() += 1;
+            match &answer {
+                Ok(response) => *plan.answers.entry(response.status()).or_default() += 1,
+                Err(Cut) => plan.unanswered += 1,
             }
             plan.delay
         };
+        self.endpoint.answers.enter().await;
         if let Some(sleep) = self.endpoint.setting.sleep(delay) {
             sleep.await;
         }

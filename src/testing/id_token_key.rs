@@ -154,6 +154,15 @@ impl IdTokenKey {
         Ok(format!("{message}.{}", base64(signature)))
     }
 
+    /// The public key as bytes: of RSA the DER of `RSAPublicKey` (RFC 8017 appendix A.1.1).
+    pub(super) fn public_bytes(&self) -> &[u8] {
+        match &self.pair {
+            Pair::Rsa(pair) => pair.public_key().as_ref(),
+            Pair::Ec(pair) => pair.public_key().as_ref(),
+            Pair::Ed(pair) => pair.public_key().as_ref(),
+        }
+    }
+
     fn signature(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
         match &self.pair {
             Pair::Rsa(pair) => {

@@ -42,16 +42,29 @@ pub(super) async fn read(body: impl Body<Data = Bytes, Error: Into<BoxError>>) -
     }
 }
 
-/// The token of an `Authorization: Bearer <token>`; the scheme in any case (RFC 9110 section 11.1).
+/// The token of an `Authorization: Bearer <token>`.
 pub(super) fn bearer(value: &HeaderValue) -> Option<&str> {
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    credentials(value, "Bearer")
+}
+
+/// What follows this scheme in an `Authorization` header; the scheme in any case (RFC 9110 section 11.1).
+pub(super) fn credentials<'a>(value: &'a HeaderValue, scheme: &str) -> Option<&'a str> {
+    let (given, credentials) = value.to_str().ok()?.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then_some(credentials)
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    is_of(headers, "application/json")
+}
+
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    is_of(headers, "application/x-www-form-urlencoded")
+}
+
+/// Whether a body is of this media type, parameters aside.
+fn is_of(headers: &HeaderMap, media_type: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
 }
 
 /// A response with this body; without a media type it has none to speak of.
@@ -66,6 +79,19 @@ pub(super) fn response(status: StatusCode, media_type: Option<HeaderValue>, body
 
 pub(super) fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
     response(status, Some(HeaderValue::from_static("application/json")), body.to_string())
+}
+
+/// A 302: the browser goes on, with what it is to carry in the URL.
+pub(super) fn redirect(location: &str) -> Response<Bytes> {
+    match HeaderValue::from_str(location) {
+        Ok(location) => {
+            let mut response = response(StatusCode::FOUND, None, Bytes::new());
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        // Only a redirect URI that was registered so brings us here.
+        Err(_) => response(StatusCode::INTERNAL_SERVER_ERROR, None, Bytes::new()),
+    }
 }
 
 /// A lifetime as vendors write it: whole seconds, unless it has a fraction of one.

@@ -2,11 +2,11 @@
 //!
 //! A client is only as good as the failures that it was tested with: a token revoked in the middle of the day, a token
 //! endpoint that is down, hangs or answers with half a reply. These servers do all of it on demand, over real sockets.
-//! [`YonneEmulator`], [`Yolcu360Emulator`] and [`YouniumEmulator`] each play a vendor as its documentation has it;
-//! [`ScriptedServer`] plays what no documentation mentions.
+//! [`YonneEmulator`], [`Yolcu360Emulator`], [`YouniumEmulator`], [`YocoEmulator`] and [`YandexEmulator`] each play a vendor as
+//! its documentation has it; [`ScriptedServer`] plays what no documentation mentions.
 //!
-//! Yolcu360's and Younium's are made of [`Endpoint`]s, each of which can be given a [`Fault`]: a status, a spoilt body, or an
-//! answer that is lost after the server has acted.
+//! All but Yonne's are made of [`Endpoint`]s, each of which can be given a [`Fault`]: a status, a spoilt body, or an answer that
+//! is lost after the server has acted.
 //! [`IdTokenKey`] signs what an issuer would, and what it would not.
 //!
 //! Tests written with them need no sleeps. A [`Hold`] parks calls until the test lets them go, the `.._reached` methods wait
@@ -61,12 +61,16 @@ mod jwt;
 mod ledger;
 mod log;
 mod message;
+mod opaque_tokens;
+mod params;
 mod payload;
 mod random;
 mod refresh_tokens;
 mod scripted;
 mod server;
 mod setting;
+mod yandex;
+mod yoco;
 mod yolcu360;
 mod yonne;
 mod younium;
@@ -80,6 +84,8 @@ pub use gate::Hold;
 pub use id_token_key::IdTokenKey;
 pub use refresh_tokens::RefreshReuse;
 pub use scripted::{ScriptedReply, ScriptedRequest, ScriptedServer};
+pub use yandex::YandexEmulator;
+pub use yoco::{YocoEmulator, YocoSignature};
 pub use yolcu360::{Yolcu360Code, Yolcu360Emulator};
 pub use yonne::{YonneCall, YonneCode, YonneEmulator};
 pub use younium::{YouniumEmulator, YouniumForbidden};

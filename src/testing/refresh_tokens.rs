@@ -22,6 +22,8 @@ pub enum RefreshReuse {
 /// The refresh tokens that an emulator has issued, and what has become of them.
 #[derive(Default)]
 pub(super) struct RefreshTokens {
+    /// What each of them begins with.
+    prefix: &'static str,
     issued: Vec<Issued>,
     index: HashMap<String, usize>,
     families: usize,
@@ -29,7 +31,7 @@ pub(super) struct RefreshTokens {
 }
 
 /// Tokens that came of one login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Family(usize);
 
 struct Issued {
@@ -54,6 +56,10 @@ pub(super) enum Spending {
 }
 
 impl RefreshTokens {
+    pub(super) fn with_prefix(prefix: &'static str) -> RefreshTokens {
+        RefreshTokens { prefix, ..RefreshTokens::default() }
+    }
+
     pub(super) fn new_family(&mut self) -> Family {
         self.families += 1;
         Family(self.families)
@@ -61,7 +67,7 @@ impl RefreshTokens {
 
     /// Makes a token and remembers it.
     pub(super) fn issue(&mut self, family: Family, access: Option<usize>, now: Moment, lifetime: Duration) -> io::Result<String> {
-        let token = BASE64_URL_SAFE_NO_PAD.encode(random::bytes::<24>()?);
+        let token = format!("{}{}", self.prefix, BASE64_URL_SAFE_NO_PAD.encode(random::bytes::<24>()?));
         self.index.insert(token.clone(), self.issued.len());
         self.issued.push(Issued { family, since: now, lifetime, spent: false, revoked: false, presented: 0, access });
         Ok(token)
@@ -77,15 +83,26 @@ impl RefreshTokens {
 
     /// Spends a token that is good. One that was spent before is judged as if it were not, but said to be reused.
     pub(super) fn spend(&mut self, token: &str, now: Moment) -> Spending {
-        match self.index.get(token).and_then(|index| self.issued.get_mut(*index)) {
+        let spending = self.judge(token, now);
+        if let (Spending::Good(_), Some(index)) = (&spending, self.index.get(token)) {
+            self.issued[*index].spent = true;
+        }
+        spending
+    }
+
+    /// What [`spend`](Self::spend) would say; nothing is spent.
+    pub(super) fn judge(&self, token: &str, now: Moment) -> Spending {
+        match self.index.get(token).and_then(|index| self.issued.get(*index)) {
             Some(issued) if issued.revoked || issued.since.age(now) >= issued.lifetime => Spending::Dead,
             Some(issued) if issued.spent => Spending::Reused(issued.family),
-            Some(issued) => {
-                issued.spent = true;
-                Spending::Good(issued.family)
-            }
+            Some(issued) => Spending::Good(issued.family),
             None => Spending::Dead,
         }
+    }
+
+    /// The family of a token of ours, dead or alive.
+    pub(super) fn family_of(&self, token: &str) -> Option<Family> {
+        self.index.get(token).and_then(|index| self.issued.get(*index)).map(|issued| issued.family)
     }
 
     /// Revokes a family; the access tokens of it are handed out, to be revoked too.
@@ -140,11 +157,12 @@ mod tests {
         let first = tokens.issue(ours, Some(7), now(), HOUR).unwrap();
         let second = tokens.issue(ours, None, now(), HOUR).unwrap();
         let other = tokens.issue(theirs, Some(9), now(), 2 * HOUR).unwrap();
-        assert_eq!(tokens.spend(&first, now()), Spending::Good(ours));
+        assert_eq!(tokens.judge(&first, now()), Spending::Good(ours));
+        assert_eq!(tokens.spend(&first, now()), Spending::Good(ours), "a look spends nothing");
         assert_eq!(tokens.spend(&first, now()), Spending::Reused(ours));
         assert_eq!(tokens.spend("abc", now()), Spending::Dead);
         assert_eq!(tokens.kill(ours), [7]);
-        assert_eq!(tokens.spend(&second, now()), Spending::Dead);
+        assert_eq!((tokens.spend(&second, now()), tokens.family_of(&second)), (Spending::Dead, Some(ours)));
 
         clock.advance(2 * HOUR - Duration::from_nanos(1));
         assert_eq!(tokens.spend(&other, now()), Spending::Good(theirs));

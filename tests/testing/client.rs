@@ -50,6 +50,12 @@ impl Client {
         self.send(request.body(Full::new(body.into())).unwrap()).await.unwrap()
     }
 
+    pub(crate) async fn post_form(&self, url: &str, pairs: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let request = Request::post(url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Full::from(body)).unwrap()).await.unwrap()
+    }
+
     pub(crate) async fn bare(&self, method: Method, url: &str) -> Answer {
         self.send(Request::builder().method(method).uri(url).body(Full::default()).unwrap()).await.unwrap()
     }

@@ -5,6 +5,8 @@
 mod client;
 mod endpoint;
 mod scripted;
+mod yandex;
+mod yoco;
 mod yolcu360;
 mod yonne;
 mod younium;
