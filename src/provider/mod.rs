@@ -6,6 +6,7 @@
 //!
 //! | module | vendor | exchange | besides the token |
 //! |---|---|---|---|
+//! | [`yandex`] | Yandex, Track & Trace API | none: a token that a person gets in the browser, sent as `OAuth` | |
 //! | [`yolcu360`] | Yolcu360, agencies' API | key and secret for a JWT, renewed by a refresh token that rotates | |
 //! | [`yonne`] | Yonne, couriers' server-to-server API | key and secret for a JWT | |
 //! | [`younium`] | Younium, "auth v1" | client id and secret for a JWT | a `legal-entity` header |
@@ -15,6 +16,7 @@
 mod base_url;
 mod code_in;
 mod credential;
+pub mod yandex;
 pub mod yolcu360;
 pub mod yonne;
 pub mod younium;
