@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 
 use super::{
@@ -216,11 +216,20 @@ impl Turn<'_> {
     }
 
     /// Sends it. The answer is made and on its way: a slow reply has a token in it that was already growing old.
-    pub(super) async fn send(self, answer: Result<Response<Payload>, Cut>) -> Result<Response<Payload>, Cut> {
+    ///
+    /// Its `Date` is of the emulator's clock, like the expiries in it: of the machine's, it would put them off by as much as the
+    /// two differ.
+    pub(super) async fn send(self, mut answer: Result<Response<Payload>, Cut>) -> Result<Response<Payload>, Cut> {
+        let now = self.endpoint.setting.now();
         let delay = {
             let mut plan = self.endpoint.plan();
-            match &answer {
-                Ok(response) => *plan.answers.entry(response.status()).or_default() += 1,
+            match &mut answer {
+                Ok(response) => {
+                    *plan.answers.entry(response.status()).or_default() += 1;
+                    if let Some(date) = message::date(now) {
+                        response.headers_mut().entry(header::DATE).or_insert(date);
+                    }
+                }
                 Err(Cut) => plan.unanswered += 1,
             }
             plan.delay
@@ -237,7 +246,7 @@ impl OverLimit {
     /// Adds `Retry-After`, if that is announced.
     pub(super) fn mark(self, mut response: Response<Bytes>) -> Response<Bytes> {
         if let Some(seconds) = self.0 {
-            response.headers_mut().insert(http::header::RETRY_AFTER, seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
     }

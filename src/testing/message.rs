@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
@@ -6,7 +6,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
 
-use crate::error::BoxError;
+use crate::{clock::Moment, error::BoxError};
 
 /// The largest body that an emulator reads, in bytes.
 const BODY_LIMIT: usize = 64 << 20;
@@ -97,6 +97,13 @@ pub(super) fn redirect(location: &str) -> Response<Bytes> {
 /// A lifetime as vendors write it: whole seconds, unless it has a fraction of one.
 pub(super) fn seconds(lifetime: Duration) -> Value {
     if lifetime.subsec_nanos() == 0 { json!(lifetime.as_secs()) } else { json!(lifetime.as_secs_f64()) }
+}
+
+/// A moment as `Date` has it (RFC 9110 section 6.6.1); what no calendar of four digits has becomes its first or last second.
+pub(super) fn date(now: Moment) -> Option<HeaderValue> {
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    let since_epoch = now.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(LAST);
+    HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch)).ok()
 }
 
 /// The answer to a call that is let in: its own body, byte for byte, or a few facts about it when it has none.

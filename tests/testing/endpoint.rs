@@ -1,6 +1,6 @@
 //! What may go wrong at any part of an emulator, played at those of Yolcu360's.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -51,6 +51,22 @@ async fn a_failure_in_place_of_an_answer() {
     assert_eq!((fixture.yolcu360.presentations()[0], endpoint.faults_played()), (8, 7));
     let counted = [StatusCode::OK, StatusCode::BAD_GATEWAY].map(|status| endpoint.answers(status));
     assert_eq!((counted, endpoint.calls()), ([5, 3], 8));
+}
+
+/// G2: `Date` is of the clock that the expiries are of, in answers and in failures, unless a fault says otherwise.
+#[tokio::test]
+async fn date_is_the_emulators() {
+    let fixture = Fixture::new().await;
+    let endpoint = fixture.yolcu360.login_endpoint();
+    let date = async || fixture.send(fixture.login()).await.headers[header::DATE].clone();
+    assert_eq!(date().await, "Thu, 26 Dec 2024 10:00:00 GMT");
+    fixture.clock.advance(90 * SECOND);
+    endpoint.inject(bad_gateway().times(1));
+    assert_eq!(date().await, "Thu, 26 Dec 2024 10:01:30 GMT");
+    endpoint.inject(bad_gateway().header(header::DATE, HeaderValue::from_static("yesterday")).times(1));
+    assert_eq!(date().await, "yesterday");
+    fixture.clock.set_wall(SystemTime::UNIX_EPOCH - SECOND);
+    assert_eq!(date().await, "Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
 /// Faults last for so many times, one after the other, or until told; each part has its own.
