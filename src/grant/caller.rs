@@ -28,6 +28,13 @@ pub(super) struct Asked<'a> {
     pub(super) refresh: Option<&'a RefreshToken>,
 }
 
+/// The clone's row begins with its own first call.
+impl Clone for Caller {
+    fn clone(&self) -> Caller {
+        Caller::new(self.transport.clone())
+    }
+}
+
 impl Caller {
     pub(super) fn new(transport: Transport) -> Caller {
         Caller { transport, unreadable: AtomicU32::new(0) }

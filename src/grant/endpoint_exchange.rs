@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// The token calls that a [`TokenEndpoint`] describes, over a transport and with the secrets.
+#[derive(Clone)]
 pub(crate) struct EndpointExchange {
     login: Step,
     refresh: Option<Step>,

@@ -88,7 +88,7 @@ mod login;
 pub mod oauth;
 mod reading;
 mod retry_after;
-#[cfg_attr(not(test), expect(dead_code, reason = "the grants and vendors that rotate are built on it next"))]
+#[cfg_attr(not(any(test, feature = "provider")), expect(dead_code, reason = "the grants that rotate are built on it next"))]
 mod rotation;
 mod salvage;
 mod secrets;
@@ -99,4 +99,4 @@ pub use endpoint::{Encoding, ErrorClass, NO_SECRETS, TokenEndpoint};
 pub use expiry::ExpiryFormat;
 pub use source::EndpointSource;
 #[cfg(feature = "provider")]
-pub(crate) use {code::is_code, json::Document};
+pub(crate) use {code::is_code, endpoint_exchange::EndpointExchange, json::Document, login::Login, rotation::Rotation};

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// How the reply to one step is read, with nothing left open.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) token_at: String,
     pub(super) expiry: Vec<Expiry>,

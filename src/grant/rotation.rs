@@ -84,6 +84,12 @@ impl<X: Exchange, T: TokenStore> Rotation<X, T> {
         Rotation { exchange: Arc::new(exchange), login, flight: None }
     }
 
+    /// How it asks for tokens.
+    #[cfg(feature = "provider")]
+    pub(crate) fn exchange(&self) -> &X {
+        &self.exchange
+    }
+
     /// The login that it keeps going, for whoever begins or ends it.
     pub(crate) fn login(&self) -> &Login<T> {
         &self.login

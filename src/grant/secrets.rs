@@ -3,7 +3,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// The secrets that a request carries, kept to be recognised should a server echo them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Secrets(Vec<Zeroizing<String>>);
 
 /// So many bytes in common with a secret are no coincidence.

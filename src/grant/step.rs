@@ -39,6 +39,7 @@ const FRAMING: [HeaderName; 8] = [
 ];
 
 /// A step of a description, checked, with all that it needs: what is sent, and how the reply is read.
+#[derive(Clone)]
 pub(super) struct Step {
     method: http::Method,
     uri: Uri,
@@ -48,6 +49,7 @@ pub(super) struct Step {
     reading: Reading,
 }
 
+#[derive(Clone)]
 enum Content {
     Constant(String),
     Secret(Zeroizing<String>),

@@ -34,8 +34,10 @@
 //!
 //! # The refresh token
 //!
-//! Each refresh brings a new one, and the old one is not sent again. It is kept in memory, so that a restart loses the login;
-//! here that costs a login with key and secret, and nobody notices.
+//! Each refresh brings a new one, which is stored before anything else is made of the reply, and the old one is not used again.
+//! By default the [store](crate::store) is in memory, so that a restart loses the login: here that costs one more with key and
+//! secret, and no call notices. Over [a store](Yolcu360::store) that survives, a restart goes on where the program was, and
+//! programs that share one share one login.
 //!
 //! | refresh is answered with | what follows |
 //! |---|---|
@@ -44,7 +46,7 @@
 //! | 1005, or 429 | `Transient`: it backs off, as long as `Retry-After` says; the refresh token is kept |
 //! | 1500, or another 5xx | `Transient`; the refresh token is kept |
 //! | 1001, or a 400 without a code | `Misconfigured`; the refresh token is kept |
-//! | nothing: the answer is lost | `Transient`, and key and secret log in, since the refresh token may be spent |
+//! | nothing: the answer is lost | it is sent again, 3 times within 10 s, as it may not have arrived; later, key and secret log in |
 //!
 //! A refresh token whose `refreshTokenExpireAt` has passed is not sent: key and secret log in.
 //!

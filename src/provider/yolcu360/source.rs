@@ -4,10 +4,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::TokenError,
-    grant::{EndpointSource, ErrorClass, ExpiryFormat, TokenEndpoint},
+    grant::{EndpointExchange, ErrorClass, ExpiryFormat, Login, Rotation, TokenEndpoint},
     middleware::{BearerAuthLayer, Origins},
     provider::{base_url::BaseUrl, code_in::CODE_AT, credential::credential},
     source::{FetchContext, TokenSource},
+    store::{MemoryStore, TokenStore},
     token::AccessToken,
     transport::Transport,
 };
@@ -19,7 +20,7 @@ const VENDOR: &str = "Yolcu360";
 const LOGIN_PATH: &str = "/auth/login";
 const REFRESH_PATH: &str = "/auth/refresh";
 
-/// Yolcu360's tokens, for an agency's key and secret.
+/// Yolcu360's tokens, for an agency's key and secret, with the refresh token in a [`TokenStore`].
 ///
 /// It is not `Clone`: several layers share one handle on it, and so one login.
 ///
@@ -37,8 +38,8 @@ const REFRESH_PATH: &str = "/auth/refresh";
 /// # drop(layer);
 /// # Ok::<(), tower_token::TokenError>(())
 /// ```
-pub struct Yolcu360 {
-    source: EndpointSource,
+pub struct Yolcu360<T: TokenStore = MemoryStore> {
+    rotation: Rotation<EndpointExchange, T>,
     origins: Origins,
 }
 
@@ -67,8 +68,21 @@ impl Yolcu360 {
     ) -> Result<Yolcu360, TokenError> {
         let (key, secret) = (Zeroizing::new(key.into()), Zeroizing::new(secret.into()));
         let secrets = [("key", credential(VENDOR, "key", &key)?), ("secret", credential(VENDOR, "secret", &secret)?)];
-        let source = token_endpoint().source(transport, secrets)?;
-        Ok(Yolcu360 { source, origins: BaseUrl::parse(VENDOR, BASE_URL)?.into_origins() })
+        let exchange = EndpointExchange::new(&token_endpoint(), transport.into(), secrets)?;
+        let rotation = Rotation::new(exchange, Login::new(MemoryStore::new()));
+        Ok(Yolcu360 { rotation, origins: BaseUrl::parse(VENDOR, BASE_URL)?.into_origins() })
+    }
+}
+
+impl<T: TokenStore> Yolcu360<T> {
+    /// Where the refresh token survives. What is stored is continued, by whichever key and secret it was begun.
+    ///
+    /// # Defaults
+    ///
+    /// A [`MemoryStore`]: a restart loses the login, which here costs one more with key and secret, and no call notices.
+    #[must_use]
+    pub fn store<U: TokenStore>(self, store: U) -> Yolcu360<U> {
+        Yolcu360 { rotation: Rotation::new(self.rotation.exchange().clone(), Login::new(store)), origins: self.origins }
     }
 
     /// Another place than [`BASE_URL`]: staging, an emulator, a proxy. Login and refresh are sent there, and
@@ -77,10 +91,10 @@ impl Yolcu360 {
     /// # Errors
     ///
     /// `Misconfigured` unless it is https, or plain http to loopback, without user info, query or fragment.
-    pub fn base_url(self, url: impl AsRef<str>) -> Result<Yolcu360, TokenError> {
+    pub fn base_url(self, url: impl AsRef<str>) -> Result<Yolcu360<T>, TokenError> {
         let base = BaseUrl::parse(VENDOR, url.as_ref())?;
-        let source = self.source.sent_to(base.at(LOGIN_PATH)?, Some(base.at(REFRESH_PATH)?));
-        Ok(Yolcu360 { source, origins: base.into_origins() })
+        let exchange = self.rotation.exchange().clone().sent_to(base.at(LOGIN_PATH)?, Some(base.at(REFRESH_PATH)?));
+        Ok(Yolcu360 { rotation: Rotation::new(exchange, self.rotation.login().clone()), origins: base.into_origins() })
     }
 
     /// Where the tokens may go: the origin of the base URL.
@@ -97,15 +111,15 @@ impl Yolcu360 {
     }
 }
 
-impl TokenSource for Yolcu360 {
+impl<T: TokenStore> TokenSource for Yolcu360<T> {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
-        self.source.fetch(cx).await
+        self.rotation.fetch(cx).await
     }
 }
 
-impl fmt::Debug for Yolcu360 {
+impl<T: TokenStore> fmt::Debug for Yolcu360<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Yolcu360").field(&self.source).finish()
+        f.debug_tuple("Yolcu360").field(self.rotation.exchange()).finish()
     }
 }
 
@@ -160,7 +174,8 @@ mod tests {
     /// URL and body of each call that was made.
     type Sent = Arc<Mutex<Vec<[String; 2]>>>;
 
-    /// Yolcu360 behind a service that gives these replies in turn, and notes where each call went and with what body.
+    /// Yolcu360 behind a service that gives these replies in turn, the last of them for ever, and notes where each call went
+    /// and with what body.
     fn scripted(replies: &[(u16, &str)]) -> (Yolcu360, Sent) {
         let sent = Sent::default();
         let notes = sent.clone();
@@ -168,7 +183,10 @@ mod tests {
         let replies = Arc::new(Mutex::new(replies));
         let service = service_fn(move |request: Request<Full<Bytes>>| {
             let notes = notes.clone();
-            let (status, body) = replies.lock().unwrap().pop_front().unwrap();
+            let (status, body) = {
+                let mut replies = replies.lock().unwrap();
+                if replies.len() > 1 { replies.pop_front() } else { replies.front().cloned() }.unwrap()
+            };
             async move {
                 assert_eq!(request.method(), "POST");
                 assert_eq!(request.headers()["content-type"], "application/json");
@@ -184,17 +202,27 @@ mod tests {
     }
 
     async fn fetch(source: &mut Yolcu360) -> Result<AccessToken, TokenError> {
-        source.fetch(FetchContext::new(FetchReason::Expiring)).await
+        source.fetch(FetchContext::new(FetchReason::First)).await
+    }
+
+    /// In the place of this one.
+    async fn renew(source: &mut Yolcu360, previous: &AccessToken) -> Result<AccessToken, TokenError> {
+        let clock = FetchContext::new(FetchReason::First).clock().clone();
+        source.fetch(FetchContext::from_engine(FetchReason::Expiring, 1, Some(previous.clone()), clock)).await
     }
 
     /// The page's two requests and their success responses, to the letter.
     #[tokio::test]
     async fn login_and_refresh_of_the_page() {
-        let (mut source, sent) = scripted(&[(200, FIRST), (200, SECOND), (200, SECOND)]);
-        for (token, end) in [("a-1", "2224-12-26T10:30:00Z"), ("a-2", "2224-12-26T11:30:00Z"), ("a-2", "2224-12-26T11:30:00Z")] {
-            let got = fetch(&mut source).await.unwrap();
+        let third = SECOND.replace("a-2", "a-3");
+        let (mut source, sent) = scripted(&[(200, FIRST), (200, SECOND), (200, &third)]);
+        let mut token = fetch(&mut source).await.unwrap();
+        for (secret, end) in [("a-1", "2224-12-26T10:30:00Z"), ("a-2", "2224-12-26T11:30:00Z"), ("a-3", "2224-12-26T11:30:00Z")] {
             let end: jiff::Timestamp = end.parse().unwrap();
-            assert_eq!((got.expose_secret(), got.expiry()), (token, Some(end.into())));
+            assert_eq!((token.expose_secret(), token.expiry()), (secret, Some(end.into())));
+            if secret != "a-3" {
+                token = renew(&mut source, &token).await.unwrap();
+            }
         }
         let login = format!(r#"{{"key":"{KEY}","secret":"{SECRET}"}}"#);
         let refresh =
@@ -232,13 +260,14 @@ mod tests {
             (403, "<html>", Transient, None, 2),
             (429, "", Transient, None, 2),
             (500, "", Transient, None, 2),
-            (502, "<html>", Transient, None, 2),
+            // A gateway's word that no answer came: it is asked for again.
+            (502, "<html>", Transient, None, 4),
         ] {
             let (mut source, _) = scripted(&[(status, body)]);
             let at_login = fetch(&mut source).await.unwrap_err();
-            let (mut source, sent) = scripted(&[(200, FIRST), (status, body), (status, body)]);
-            fetch(&mut source).await.unwrap();
-            let at_refresh = fetch(&mut source).await.unwrap_err();
+            let (mut source, sent) = scripted(&[(200, FIRST), (status, body)]);
+            let first = fetch(&mut source).await.unwrap();
+            let at_refresh = renew(&mut source, &first).await.unwrap_err();
             for error in [at_login, at_refresh] {
                 assert_eq!((error.kind(), ErrorCode::of_error(&error)), (kind, code.clone()), "{status} {body}");
                 assert!(!format!("{error} {error:?}").contains("CANARY"), "{error}");
@@ -279,7 +308,7 @@ mod tests {
         );
         let error = Yolcu360::over(service(), KEY, SECRET).unwrap().base_url("http://api.pro.yolcu360.com").unwrap_err();
         assert_eq!(error.to_string(), "Yolcu360: `base_url` must be https; plain http is for loopback alone");
-        let shown = r#"Yolcu360(EndpointSource { url: "https://staging.test/v1/auth/login", .. })"#;
+        let shown = r#"Yolcu360(EndpointExchange { url: "https://staging.test/v1/auth/login", .. })"#;
         assert_eq!(format!("{:?}", source.base_url("https://staging.test/v1/").unwrap()), shown);
     }
 }
