@@ -29,6 +29,16 @@ pub(crate) trait Exchange: Send + Sync + 'static {
     /// Continues a login with its refresh token.
     fn refresh(&self, token: &RefreshToken, clock: &Arc<dyn Clock>) -> impl Future<Output = Exchanged> + Send;
 
+    /// As [`refresh`](Self::refresh), where it is known whose login it is: a reply that is another user's ends the login.
+    fn refresh_of(
+        &self,
+        token: &RefreshToken,
+        _subject: Option<&str>,
+        clock: &Arc<dyn Clock>,
+    ) -> impl Future<Output = Exchanged> + Send {
+        self.refresh(token, clock)
+    }
+
     /// Logs in with credentials that do not change, where there are any; `None` where only a person can.
     fn login(&self, clock: &Arc<dyn Clock>) -> Option<impl Future<Output = Exchanged> + Send>;
 }

@@ -59,7 +59,7 @@ impl<T: TokenStore> Login<T> {
         Login(Arc::new(Inner { store, news: Mutex::new(None) }))
     }
 
-    /// Begins a login with what a code brought that was asked for at `asked`, in the place of the login before it. An engine that
+    /// Begins a login of `subject` with what a code brought that was asked for at `asked`, in the place of the login before it. An engine that
     /// was refused meanwhile is told by [`TokenHandle::reset`](crate::TokenHandle::reset).
     ///
     /// # Errors
@@ -70,7 +70,13 @@ impl<T: TokenStore> Login<T> {
     /// # Cancel safety
     ///
     /// It runs in a task of its own and goes on.
-    pub(crate) async fn begin(&self, exchanged: Exchanged, asked: Moment, clock: &Arc<dyn Clock>) -> Result<(), TokenError> {
+    pub(crate) async fn begin(
+        &self,
+        exchanged: Exchanged,
+        subject: Option<String>,
+        asked: Moment,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), TokenError> {
         let (login, time) = (self.clone(), Arc::clone(clock));
         let flight = launch(clock, async move {
             let Exchanged { refresh, token, .. } = exchanged;
@@ -78,7 +84,7 @@ impl<T: TokenStore> Login<T> {
             if refresh.is_some() || token.is_ok() {
                 let access = token.as_ref().ok().map(|token| token.kept(asked.wall));
                 let mut news = login.news().await;
-                login.replace(&mut news, Record { refresh, access, ..Record::default() }, &time).await?;
+                login.replace(&mut news, Record { refresh, access, subject, ..Record::default() }, &time).await?;
             }
             token.map(drop)
         })?;
@@ -122,7 +128,7 @@ impl<T: TokenStore> Login<T> {
     }
 
     /// What is stored, without the lock.
-    pub(super) async fn read(&self, clock: &Arc<dyn Clock>) -> Result<Option<Record>, StoreError> {
+    pub(crate) async fn read(&self, clock: &Arc<dyn Clock>) -> Result<Option<Record>, StoreError> {
         bounded(self.0.store.read(), clock).await
     }
 

@@ -83,12 +83,10 @@ mod flight;
 mod form;
 mod json;
 mod judge;
-#[cfg_attr(not(test), expect(dead_code, reason = "the grants and vendors that rotate are built on it next"))]
 mod login;
 pub mod oauth;
 mod reading;
 mod retry_after;
-#[cfg_attr(not(any(test, feature = "provider")), expect(dead_code, reason = "the grants that rotate are built on it next"))]
 mod rotation;
 mod salvage;
 mod secrets;

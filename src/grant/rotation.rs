@@ -80,8 +80,8 @@ enum Plan {
 }
 
 impl<X: Exchange, T: TokenStore> Rotation<X, T> {
-    pub(crate) fn new(exchange: X, login: Login<T>) -> Rotation<X, T> {
-        Rotation { exchange: Arc::new(exchange), login, flight: None }
+    pub(crate) fn new(exchange: impl Into<Arc<X>>, login: Login<T>) -> Rotation<X, T> {
+        Rotation { exchange: exchange.into(), login, flight: None }
     }
 
     /// How it asks for tokens.
@@ -90,7 +90,8 @@ impl<X: Exchange, T: TokenStore> Rotation<X, T> {
         &self.exchange
     }
 
-    /// The login that it keeps going, for whoever begins or ends it.
+    /// The login that it keeps going.
+    #[cfg(any(test, feature = "provider"))]
     pub(crate) fn login(&self) -> &Login<T> {
         &self.login
     }
@@ -245,7 +246,7 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
             let record = Record { in_flight: Some(note.clone()), ..held.record.clone() };
             self.login.write(held, record, &self.clock).await?;
             let asked = self.now();
-            let exchanged = self.exchange.refresh(token, &self.clock).await;
+            let exchanged = self.exchange.refresh_of(token, held.record.subject.as_deref(), &self.clock).await;
             let now = self.now();
             let late = first.age(now) >= WINDOW || note.age(now.wall) >= WINDOW;
             if late || note.tries >= TRIES || exchanged.refresh.is_some() || !exchanged.unanswered {

@@ -32,6 +32,7 @@ struct Layout {
     access_token_expires_at: Option<u64>,
     #[serde(default)]
     scopes: Vec<String>,
+    subject: Option<String>,
     in_flight: Option<Note>,
 }
 
@@ -70,6 +71,7 @@ pub(super) fn write(record: &Record) -> Zeroizing<Vec<u8>> {
         access_token: access.map(|token| secret(token.expose_secret())),
         access_token_expires_at: access.and_then(AccessToken::expiry).map(milliseconds),
         scopes: access.map_or_else(Vec::new, |token| token.granted_scopes().to_vec()),
+        subject: record.subject.clone(),
         in_flight: record.in_flight.as_ref().map(|note| Note {
             since: milliseconds(note.since),
             tries: note.tries,
@@ -78,7 +80,8 @@ pub(super) fn write(record: &Record) -> Zeroizing<Vec<u8>> {
     };
     // Room for all of it, each byte of a text escaped: a buffer that grows leaves copies behind.
     let texts = [&layout.refresh_token, &layout.access_token].into_iter().flatten().map(|text| text.0.len());
-    let room = 512 + 6 * texts.chain(layout.scopes.iter().map(|scope| scope.len() + 1)).sum::<usize>();
+    let texts = texts.chain(layout.scopes.iter().map(|scope| scope.len() + 1)).chain(layout.subject.iter().map(String::len));
+    let room = 512 + 6 * texts.sum::<usize>();
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     // Neither these types nor a `Vec` can fail here.
     let _written = serde_json::to_writer(&mut *bytes, &layout).is_ok();
@@ -118,7 +121,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, StoreError> {
         Some(note) => Some(InFlight { since: time(note.since)?, tries: note.tries, fingerprint: Fingerprint(note.fingerprint) }),
         None => None,
     };
-    Ok(Record { revision: layout.revision, refresh, access, in_flight, ended: layout.ended })
+    Ok(Record { revision: layout.revision, refresh, access, subject: layout.subject, in_flight, ended: layout.ended })
 }
 
 fn milliseconds(time: SystemTime) -> u64 {
@@ -152,6 +155,7 @@ mod tests {
             in_flight: Some(InFlight::new(&token, at(1_700_000_000_456))),
             refresh: Some(token),
             access: Some(AccessToken::new("a-1").unwrap().expires_at(at(1_700_000_600_000)).scopes(["a", "b c"])),
+            subject: Some("u-1".to_owned()),
             ended: false,
         }
     }
@@ -161,10 +165,10 @@ mod tests {
     fn the_format() {
         let mut record = full("r-1");
         record.in_flight.as_mut().unwrap().fingerprint = Fingerprint([1; 16]);
-        let text = r#"{"version":1,"revision":7,"ended":false,"refresh_token":"r-1","refresh_token_expires_at":1800000000123,"access_token":"a-1","access_token_expires_at":1700000600000,"scopes":["a","b c"],"in_flight":{"since":1700000000456,"tries":1,"fingerprint":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}}"#;
+        let text = r#"{"version":1,"revision":7,"ended":false,"refresh_token":"r-1","refresh_token_expires_at":1800000000123,"access_token":"a-1","access_token_expires_at":1700000600000,"scopes":["a","b c"],"subject":"u-1","in_flight":{"since":1700000000456,"tries":1,"fingerprint":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}}"#;
         assert_eq!(std::str::from_utf8(&record.to_json()).unwrap(), text);
         let least = Record::from_json(br#"{"version":1,"revision":2,"later":"x"}"#).unwrap();
-        assert_eq!((least.revision(), least.is_ended(), least.refresh_token()), (2, false, None));
+        assert_eq!((least.revision(), least.is_ended(), least.refresh_token(), least.subject()), (2, false, None, None));
     }
 
     /// F6, F18: what is not a record of this version is an error that quotes nothing.
@@ -193,7 +197,7 @@ mod tests {
         let record = full(&"\u{1}".repeat(5000));
         let bytes = record.to_json();
         assert!(bytes.capacity() >= 512 + 6 * 5000 && bytes.len() > 6 * 5000, "as it was made, and full of escapes");
-        assert!(bytes.len() <= 512 + 6 * (5000 + 3 + 6));
+        assert!(bytes.len() <= 512 + 6 * (5000 + 3 + 6 + 3));
         let token = RefreshToken::new("").expires_at(UNIX_EPOCH + Duration::from_millis(1 << 60));
         let mut longest = Record { revision: u64::MAX, ended: true, ..Record::new(token.clone()) };
         longest.access = Some(AccessToken::new("a").unwrap().expires_at(UNIX_EPOCH + Duration::from_millis(1 << 60)));
@@ -205,7 +209,7 @@ mod tests {
         /// Whatever is written is read again, whole.
         #[test]
         fn a_record_comes_back(
-            secret in ".*", access in proptest::option::of("[!-~]{1,20}"), revision: u64, ended: bool,
+            secret in ".*", subject in proptest::option::of(".*"), access in proptest::option::of("[!-~]{1,20}"), revision: u64, ended: bool,
             times in proptest::array::uniform3(proptest::option::of(0u64..1 << 45)),
             scopes in proptest::collection::vec(".*", 0..3),
         ) {
@@ -221,11 +225,12 @@ mod tests {
                 }
             });
             let in_flight = times[2].map(|time| InFlight::new(&refresh, at(time)));
-            let record = Record { revision, refresh: Some(refresh), access, in_flight, ended };
+            let record = Record { revision, refresh: Some(refresh), access, subject, in_flight, ended };
             let back = Record::from_json(&record.to_json()).unwrap();
             prop_assert_eq!((back.revision, back.ended), (record.revision, record.ended));
             prop_assert_eq!(&back.refresh, &record.refresh);
             prop_assert_eq!(&back.in_flight, &record.in_flight);
+            prop_assert_eq!(&back.subject, &record.subject);
             let parts = |token: &AccessToken| (token.expose_secret().to_owned(), token.expiry(), token.granted_scopes().to_vec());
             prop_assert_eq!(back.access.as_ref().map(parts), record.access.as_ref().map(parts));
         }

@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -8,8 +11,8 @@ use crate::token::{AccessToken, RefreshToken};
 
 /// What a [`TokenStore`](super::TokenStore) holds: how a login is continued.
 ///
-/// All times are the wall clock's: a record outlives the process. `Debug` shows no secret.
-#[derive(Clone, Debug, Default)]
+/// All times are the wall clock's: a record outlives the process. `Debug` shows no secret, and not whose login it is.
+#[derive(Clone, Default)]
 pub struct Record {
     /// 0 is the record that is not there.
     pub(crate) revision: u64,
@@ -17,6 +20,8 @@ pub struct Record {
     pub(crate) refresh: Option<RefreshToken>,
     /// With an absolute expiry, or none.
     pub(crate) access: Option<AccessToken>,
+    /// Whose login it is, where an id_token has said so.
+    pub(crate) subject: Option<String>,
     pub(crate) in_flight: Option<InFlight>,
     /// A tombstone: somebody has logged out, which no refresh in flight may undo.
     pub(crate) ended: bool,
@@ -58,6 +63,12 @@ impl Record {
         self.access.as_ref()
     }
 
+    /// The `sub` claim of the id_token that the login began with: a refresh that brings another one ends it (OpenID Connect Core
+    /// 1.0 section 12.2).
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
     /// Since when the refresh token is under way without an answer, if it is: a crash in between leaves this behind.
     pub fn in_flight_since(&self) -> Option<SystemTime> {
         self.in_flight.as_ref().map(|in_flight| in_flight.since)
@@ -97,6 +108,18 @@ impl Record {
     }
 }
 
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("revision", &self.revision)
+            .field("refresh", &self.refresh)
+            .field("access", &self.access)
+            .field("in_flight", &self.in_flight)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
 impl InFlight {
     pub(crate) fn new(token: &RefreshToken, now: SystemTime) -> InFlight {
         InFlight { since: now, tries: 1, fingerprint: InFlight::fingerprint(token) }
@@ -125,8 +148,8 @@ impl Fingerprint {
 }
 
 /// S12: what identifies a token stays out of logs.
-impl std::fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fingerprint")
     }
 }
@@ -141,6 +164,7 @@ mod tests {
         let mut record = Record::new(RefreshToken::new("CANARY"));
         record.access = Some(AccessToken::new("CANARY").unwrap());
         record.in_flight = Some(InFlight::new(&RefreshToken::new("CANARY"), SystemTime::now()));
+        record.subject = Some("CANARY".to_owned());
         let shown = format!("{record:?}");
         assert!(!shown.contains("CANARY") && !shown.contains("fingerprint: ["), "{shown}");
     }

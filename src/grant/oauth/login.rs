@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::token::{AccessToken, RefreshToken};
 
-/// What a user's login brought.
+/// What a user's login brought: a [`UserLogin`](super::UserLogin) keeps it going.
 ///
 /// `Debug` shows no secret, and the memory is wiped on drop.
 pub struct Login {

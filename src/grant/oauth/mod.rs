@@ -1,7 +1,7 @@
 //! How is a token asked for by OAuth 2.0? By one of its grants, of a [`Server`] and for a [`Client`].
 //!
 //! [`ClientCredentials`] are a program's own access. A user's begins with the [`AuthorizationCode`] and is continued by the
-//! [`RefreshGrant`]. [`Revocation`] ends tokens.
+//! [`RefreshGrant`]; a [`UserLogin`] keeps it in a store, and is where its tokens come from. [`Revocation`] ends tokens.
 //!
 //! Every parameter is checked where it is given, and encoded where it is sent. A reply is read leniently: a lifetime in a string,
 //! scopes in an array, a field that is there twice spoil nothing, and a new refresh token is taken out of any reply in which it can
@@ -63,6 +63,7 @@ mod random;
 mod refresh_grant;
 mod revocation;
 mod server;
+mod user_login;
 
 pub use authorization_code::AuthorizationCode;
 pub use client::Client;
@@ -73,3 +74,4 @@ pub use pending::Pending;
 pub use refresh_grant::RefreshGrant;
 pub use revocation::Revocation;
 pub use server::Server;
+pub use user_login::{LoginSource, UserLogin};

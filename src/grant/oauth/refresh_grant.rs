@@ -31,6 +31,8 @@ use crate::{
 ///
 /// Of an id_token in the reply, the subject must be that of the login (OpenID Connect Core 12.2). If it is not, the reply is
 /// dropped, its refresh token included, and the login is over.
+///
+/// A [`UserLogin`](super::UserLogin) keeps a login going with it.
 pub struct RefreshGrant {
     calls: Arc<Calls>,
     asked: Parameters,
@@ -86,8 +88,8 @@ impl RefreshGrant {
         Ok(self)
     }
 
-    /// Whose login it is: [`Login::subject`](super::Login::subject) of the first one. Without it, the first id_token of this
-    /// process counts as the login's.
+    /// Whose login it is: [`Login::subject`](super::Login::subject) of the first one. A [`UserLogin`](super::UserLogin) keeps that
+    /// by itself. Where it is not known, the first id_token of this process counts as the login's.
     #[must_use]
     pub fn subject(mut self, subject: impl Into<String>) -> RefreshGrant {
         self.subject = OnceLock::from(subject.into());
@@ -106,15 +108,23 @@ impl RefreshGrant {
         self
     }
 
-    /// The id_token of a refresh: the user's check, and then whose it is.
-    async fn accept(&self, raw: Zeroizing<String>, token: AccessToken, clock: &Arc<dyn Clock>) -> Result<(), Rejected> {
+    /// The id_token of a refresh: the user's check, and then whose it is. `known` is what the login's record says of that.
+    async fn accept(
+        &self,
+        raw: Zeroizing<String>,
+        token: AccessToken,
+        known: Option<&str>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), Rejected> {
         let subject = id_token::subject(&raw);
         if let Some(check) = &self.check {
-            let id_token = UnverifiedIdToken::new(raw, None, token, self.subject.get().cloned());
-            check.run(id_token, clock).await.map_err(Rejected::Check)?;
+            let known = known.or(self.subject.get().map(String::as_str)).map(str::to_owned);
+            check.run(UnverifiedIdToken::new(raw, None, token, known), clock).await.map_err(Rejected::Check)?;
         }
         match subject {
-            Some(subject) if *self.subject.get_or_init(|| subject.clone()) != subject => Err(Rejected::Subject),
+            Some(subject) if known.unwrap_or_else(|| self.subject.get_or_init(|| subject.clone())) != subject => {
+                Err(Rejected::Subject)
+            }
             _ => Ok(()),
         }
     }
@@ -128,12 +138,16 @@ enum Rejected {
 
 impl Exchange for RefreshGrant {
     async fn refresh(&self, token: &RefreshToken, clock: &Arc<dyn Clock>) -> Exchanged {
+        self.refresh_of(token, None, clock).await
+    }
+
+    async fn refresh_of(&self, token: &RefreshToken, subject: Option<&str>, clock: &Arc<dyn Clock>) -> Exchanged {
         let form = self.asked.fill(Form::grant("refresh_token").with("refresh_token", token.expose_secret()));
         let Granted { exchanged, id_token } = self.calls.token(form, Some(token), &self.asked.scopes, clock).await;
         let (Ok(token), Some(id_token)) = (&exchanged.token, id_token) else {
             return exchanged;
         };
-        match self.accept(id_token, token.clone(), clock).await {
+        match self.accept(id_token, token.clone(), subject, clock).await {
             Ok(()) => exchanged,
             Err(Rejected::Check(error)) => Exchanged { token: Err(error), ..exchanged },
             Err(Rejected::Subject) => {

@@ -230,7 +230,7 @@ async fn an_empty_store_is_a_first_login() {
     let mut source = world.source();
     assert_eq!(kind(world.fetch(&mut source).await), REFUSED);
     let exchanged = world.server.log_in();
-    source.login().begin(exchanged, Moment::now(&*world.clock), &world.clock()).await.unwrap();
+    source.login().begin(exchanged, None, Moment::now(&*world.clock), &world.clock()).await.unwrap();
     assert_eq!(kind(world.fetch(&mut source).await), ok("a-1"));
     sleep(1000 * S).await;
     assert_eq!(kind(world.fetch(&mut source).await), ok("a-2"));
@@ -719,7 +719,7 @@ async fn a_new_login_waits_for_a_refresh_in_flight() {
         unanswered: false,
     };
     // Dropped at once, by a browser that goes away: it goes on.
-    assert!(!poll_and_drop(1, source.login().begin(exchanged, asked, &world.clock())).await);
+    assert!(!poll_and_drop(1, source.login().begin(exchanged, None, asked, &world.clock())).await);
     sleep(S).await;
     assert_eq!(world.stored_refresh().await.as_deref(), Some("r-9"));
     assert_eq!(world.stored().await.access_token().unwrap().expiry(), Some(asked.wall + 1000 * S));
@@ -738,7 +738,7 @@ async fn a_new_login_survives_a_store_that_fails() {
             let mut source = world.source();
             world.store.fail_nth(nth, fault);
             let exchanged = world.server.log_in();
-            let begun = source.login().begin(exchanged, Moment::now(&*world.clock), &world.clock()).await;
+            let begun = source.login().begin(exchanged, None, Moment::now(&*world.clock), &world.clock()).await;
             if let Err(error) = begun {
                 assert!(matches!(error.kind(), ErrorKind::Transient | ErrorKind::Panicked), "{fault:?} at {nth}: {error}");
             }
@@ -758,7 +758,7 @@ async fn a_new_login_without_an_access_token() {
     let begin = async |refresh: Option<&str>| {
         let refresh = refresh.map(RefreshToken::new);
         let exchanged = Exchanged { refresh, token: error(), login_again: false, unanswered: false };
-        source.login().begin(exchanged, Moment::now(&*world.clock), &world.clock()).await.unwrap_err().kind()
+        source.login().begin(exchanged, None, Moment::now(&*world.clock), &world.clock()).await.unwrap_err().kind()
     };
     assert_eq!(begin(None).await, ErrorKind::Transient);
     assert_eq!(begin(Some("")).await, ErrorKind::Transient);
@@ -801,7 +801,7 @@ async fn the_end_revokes_what_a_refresh_in_flight_brought() {
     assert_eq!((world.presented(), world.book().logins), (vec!["r-1".to_owned()], 0));
 
     let exchanged = world.server.log_in();
-    source.login().begin(exchanged, Moment::now(&*world.clock), &world.clock()).await.unwrap();
+    source.login().begin(exchanged, None, Moment::now(&*world.clock), &world.clock()).await.unwrap();
     assert_eq!(kind(world.fetch(&mut source).await), ok("a-2"));
 }
 
