@@ -7,6 +7,7 @@
 //! | module | vendor | exchange | besides the token |
 //! |---|---|---|---|
 //! | [`yandex`] | Yandex, Track & Trace API | none: a token that a person gets in the browser, sent as `OAuth` | |
+//! | [`yoco`] | Yoco, payments | a merchant's login, by OAuth 2.0 and OpenID Connect | who it is |
 //! | [`yolcu360`] | Yolcu360, agencies' API | key and secret for a JWT, renewed by a refresh token that rotates | |
 //! | [`yonne`] | Yonne, couriers' server-to-server API | key and secret for a JWT | |
 //! | [`younium`] | Younium, "auth v1" | client id and secret for a JWT | a `legal-entity` header |
@@ -17,6 +18,7 @@ mod base_url;
 mod code_in;
 mod credential;
 pub mod yandex;
+pub mod yoco;
 pub mod yolcu360;
 pub mod yonne;
 pub mod younium;

@@ -96,8 +96,8 @@ impl<T: TokenStore> UserLogin<T> {
 
     /// Ends the login at the server too: without it, [`end`](Self::end) only forgets.
     #[must_use]
-    pub fn revocation(mut self, revocation: Revocation) -> UserLogin<T> {
-        self.revocation = Some(Arc::new(revocation));
+    pub fn revocation(mut self, revocation: impl Into<Arc<Revocation>>) -> UserLogin<T> {
+        self.revocation = Some(revocation.into());
         self
     }
 
