@@ -281,8 +281,13 @@ const PAGE: [Row; 39] = [
 ];
 
 /// What the page says, and why no code answers to it.
-const NOT_OURS: [(&str, &str); 6] = [
+const NOT_OURS: [(&str, &str); 11] = [
     ("Obtaining tokens", "a title"),
+    ("Exchanging authorization code for tokens", "a title"),
+    ("Obtain token endpoint", "a title"),
+    ("Request; Response format; id_token; access_token; refresh_token", "titles"),
+    ("Environment, Token URL; Environment, JWKS URL; Claim, Description", "the heads of tables"),
+    ("the numbers before the lines of the examples", "the page's layout"),
     ("Successful token exchange returns:", "its fields have a row each"),
     ("The JWKS are available at the following URLs:", "they have a row each"),
     (

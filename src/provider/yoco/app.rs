@@ -255,3 +255,91 @@ impl fmt::Debug for Yoco {
         f.debug_struct("Yoco").field("grant", &self.grant).field("api", &self.api).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Full;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn transport() -> Transport {
+        Transport::new(service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, std::io::Error>(Response::new(Full::<Bytes>::default()))
+        }))
+    }
+
+    fn environment() -> Environment {
+        Environment::live().authorization_endpoint("https://as.test/a").api_base("https://api.test/v1")
+    }
+
+    fn yoco(environment: Environment) -> Result<Yoco, TokenError> {
+        Yoco::over(transport(), environment, "id", "CANARY", "https://me.test")
+    }
+
+    fn asked(yoco: &Yoco) -> String {
+        let (url, _pending) = yoco.begin().unwrap();
+        let mut pairs = form_urlencoded::parse(url.query().unwrap().as_bytes()).into_owned();
+        pairs.find(|(name, _)| name == "scope").unwrap().1
+    }
+
+    /// DESIGN 8: `openid` is asked for where its id_token can be checked, and only there.
+    #[test]
+    fn what_is_always_asked_for() {
+        let with = cfg!(feature = "id-token");
+        let always = if with { "offline_access openid" } else { "offline_access" };
+        let yoco = yoco(environment()).unwrap();
+        assert_eq!(asked(&yoco), always);
+        assert_eq!(asked(&yoco.clone().scopes(["a", "offline_access", "a"]).unwrap()), format!("{always} a"));
+        let openid = yoco.clone().scopes(["openid"]).map(|yoco| asked(&yoco)).map_err(|error| error.kind());
+        assert_eq!(openid, if with { Ok(always.to_owned()) } else { Err(ErrorKind::Misconfigured) });
+        assert_eq!(yoco.scopes(["a b"]).unwrap_err().kind(), ErrorKind::Misconfigured);
+    }
+
+    /// G6, S3: a slip is named by its field, and what was given is not shown.
+    #[test]
+    fn what_is_given_is_checked() {
+        for (environment, named) in [
+            (Environment::live(), "Yoco: `authorization_endpoint` is not given, and the page names none"),
+            (environment().authorization_endpoint("http://as.test/CANARY"), "`authorization_endpoint` must be https"),
+            (environment().revocation_endpoint("http://as.test/CANARY"), "`revocation_endpoint` must be https"),
+            (environment().issuer("http://as.test/CANARY"), "must be https"),
+            (environment().api_base("http://api.test/CANARY"), "Yoco's API: `base_url` must be https"),
+            (environment().api_base("https://api.test?CANARY"), "Yoco's API: `base_url` must not have a query"),
+        ] {
+            let error = yoco(environment).unwrap_err();
+            let text = error.to_string();
+            assert!(error.kind() == ErrorKind::Misconfigured && text.contains(named) && !text.contains("CANARY"), "{text}");
+        }
+        for (id, secret, redirect_uri, text) in [
+            ("", "CANARY", "https://me.test", "Yoco: `client_id` is empty"),
+            ("id", " \n", "https://me.test", "Yoco: `client_secret` is empty"),
+        ] {
+            let error = Yoco::over(transport(), environment(), id, secret, redirect_uri).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Misconfigured, text));
+        }
+        let error = Yoco::over(transport(), environment(), "id", "CANARY", "http://CANARY.test").unwrap_err();
+        assert!(error.to_string().contains("`redirect_uri`") && !error.to_string().contains("CANARY"));
+        assert!(Yoco::over(transport(), environment(), " id\n", "CANARY\n", "https://me.test").is_ok(), "as it was copied");
+    }
+
+    /// S1: the API's origin, whatever its path; and none by guessing.
+    #[test]
+    fn where_tokens_may_go() {
+        let origins = yoco(environment()).unwrap().origins().unwrap();
+        assert_eq!(format!("{origins:?}"), format!("{:?}", "https://api.test".parse::<Origins>().unwrap()));
+        let bare = yoco(Environment::live().authorization_endpoint("https://as.test/a")).unwrap();
+        let error = bare.layer(&bare.user()).unwrap_err();
+        assert_eq!(error.to_string(), "Yoco: `api_base` is not given, and the page names none");
+    }
+
+    /// S3.
+    #[test]
+    fn debug_shows_no_secret() {
+        let yoco = yoco(environment().authorization_endpoint("https://as.test/a?x=CANARY")).unwrap();
+        assert!(!format!("{yoco:?} {:?}", yoco.user()).contains("CANARY"));
+    }
+}
