@@ -1,7 +1,7 @@
 //! A client whose calls carry a vendor's token, by a clock that is set by hand.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{Extensions, HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client as Legacy, connect::HttpConnector},
@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the layer has put beside the response.
+    pub(crate) extensions: Extensions,
 }
 
 impl Client {
@@ -50,7 +52,7 @@ impl Client {
         let whole = |response: http::Response<B>| async {
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(Into::into)?.to_bytes();
-            Ok(Answer { status: parts.status, headers: parts.headers, body })
+            Ok(Answer { status: parts.status, headers: parts.headers, body, extensions: parts.extensions })
         };
         Client { tokens, service: BoxCloneService::new(service.map_err(Into::into).and_then(whole)) }
     }

@@ -8,6 +8,7 @@
 
 mod client;
 mod page;
+mod yandex;
 mod yolcu360;
 mod yonne;
 mod younium;
