@@ -58,3 +58,29 @@ impl<T> OpaqueTokens<T> {
         self.presented.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tokens are numbered as they were issued, and counted once when they are presented, ours or not.
+    #[test]
+    fn numbers_and_presentations() {
+        let mut tokens = OpaqueTokens::new("OAuth");
+        tokens.insert("a".to_owned(), 7);
+        tokens.insert("b".to_owned(), 9);
+        assert_eq!((tokens.get("b"), tokens.get("c"), tokens.issued()), (Some(&9), None, 2));
+        for (value, presented, number) in [
+            ("OAuth b", Some("b"), Some(2)),
+            ("oauth b", Some("b"), Some(2)),
+            ("OAuth c", Some("c"), None),
+            ("Bearer a", None, None),
+            ("a", None, None),
+        ] {
+            let value = HeaderValue::from_static(value);
+            assert_eq!(tokens.presented_in(&value), presented, "{value:?}");
+            assert_eq!(tokens.number_in(&HeaderMap::from_iter([(header::AUTHORIZATION, value)])), number);
+        }
+        assert_eq!(tokens.presented(), 2);
+    }
+}

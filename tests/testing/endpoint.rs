@@ -255,6 +255,28 @@ async fn answers_can_be_slow() {
     assert_eq!(fixture.called(&fixture.tokens().await.access).await, 200);
 }
 
+/// A held answer was made before: what happens meanwhile does not change it. Calls with a fault count as judged, cut ones too.
+#[tokio::test]
+async fn answers_can_be_held() {
+    let fixture = Fixture::new().await;
+    let login = fixture.yolcu360.login_endpoint();
+    let hold = login.hold_answers();
+    let (tokens, ()) = tokio::join!(fixture.tokens(), async {
+        login.answers_reached(1).await;
+        assert_eq!((login.calls(), login.answers(StatusCode::OK), fixture.yolcu360.tokens_issued()), (1, 1, 1));
+        fixture.yolcu360.revoke_access_tokens();
+        hold.release();
+    });
+    assert_eq!(fixture.called(&tokens.access).await, 401);
+
+    for (fault, issued) in [(Fault::cut(), 1), (Fault::lost(), 2)] {
+        login.inject(fault.times(1));
+        assert!(fixture.client.send(fixture.login()).await.is_err());
+        assert_eq!((login.unanswered(), fixture.yolcu360.tokens_issued()), (issued, issued));
+    }
+    login.answers_reached(3).await;
+}
+
 /// S3: the value that a fault puts into a field is not shown.
 #[test]
 fn debug_shows_no_value() {

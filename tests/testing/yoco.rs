@@ -333,7 +333,8 @@ async fn authorization_requests_that_are_refused() {
     assert!(fixture.log_in(&[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]).contains_key("code"));
 }
 
-/// RFC 6749 section 4.1.2.1: "MUST NOT automatically redirect the user-agent to the invalid redirection URI", over HTTP and without.
+/// RFC 6749 section 4.1.2.1: "MUST NOT automatically redirect the user-agent to the invalid redirection URI", over HTTP and
+/// without.
 #[tokio::test]
 async fn a_stranger_is_not_redirected() {
     let fixture = Fixture::new().await;
@@ -404,7 +405,8 @@ async fn a_loopback_redirect_may_have_any_port() {
     }
 }
 
-/// Refused requests of the token endpoint: RFC 6749 sections 2.3.1, 4.1.3 and 5.2, RFC 7636 section 4.6. None of them uses the code up.
+/// Refused requests of the token endpoint: RFC 6749 sections 2.3.1, 4.1.3 and 5.2, RFC 7636 section 4.6. None of them uses the
+/// code up.
 #[tokio::test]
 async fn token_requests_that_are_refused() {
     let fixture = Fixture::new().await;

@@ -14,11 +14,11 @@ use crate::{
 
 /// A server on loopback that plays Yandex OAuth, and the Track & Trace API, which wants its tokens.
 ///
-/// An app is registered at start, with `https://oauth.yandex.com/verification_code` as its Redirect URI. The user is logged in and
-/// clicks at once: a `GET` of the authorization endpoint is answered with a redirect that has a token in its fragment, and
-/// [`authorize`](Self::authorize) does the same without a browser. `GET /api/v1/test` says whether a token works; below `/api/v1/`, any
-/// other call with a body is answered with that body, byte for byte, and one without gets a little JSON. It speaks HTTP/1.1, and
-/// HTTP/2 with prior knowledge, on the same port.
+/// An app is registered at start, with `https://oauth.yandex.com/verification_code` as its Redirect URI. The user is logged in
+/// and clicks at once: a `GET` of the authorization endpoint is answered with a redirect that has a token in its fragment, and
+/// [`authorize`](Self::authorize) does the same without a browser. `GET /api/v1/test` says whether a token works; below
+/// `/api/v1/`, any other call with a body is answered with that body, byte for byte, and one without gets a little JSON. It
+/// speaks HTTP/1.1, and HTTP/2 with prior knowledge, on the same port.
 ///
 /// Each of the two can fail, wait and count by itself: see [`Endpoint`]. All switches take `&self` and take effect with the next
 /// answer. Dropping it closes the port and every connection.
@@ -30,8 +30,8 @@ use crate::{
 ///
 /// - sends the token to the browser as RFC 6749 section 4.2.2 has it, and errors as section 4.2.2.1: in the fragment;
 /// - says `expires_in` there, though a token's lifetime is not limited: see [`set_expires_in`](Self::set_expires_in);
-/// - answers a call without a good token with 401 and `{"message": ".."}`, after the answer that the page shows, and another scheme
-///   than `OAuth` likewise: see [`set_error_shape`](Self::set_error_shape);
+/// - answers a call without a good token with 401 and `{"message": ".."}`, after the answer that the page shows, and another
+///   scheme than `OAuth` likewise: see [`set_error_shape`](Self::set_error_shape);
 /// - tells a call over [`Endpoint::limit`] so with 429, and a path outside the API with 404, in the same shape;
 /// - sends no `WWW-Authenticate` with a 401: see [`set_challenge`](Self::set_challenge);
 /// - answers a user's token who is no administrator of the company with 403.
@@ -129,13 +129,13 @@ impl YandexEmulator {
         self.service.book().client_id.clone()
     }
 
-    /// Plays the user without a browser: given the link that the user opens, the URL of the page that shows the token, with the token in
-    /// its fragment. It is what the authorization endpoint would do, without its counters, holds and faults.
+    /// Plays the user without a browser: given the link that the user opens, the URL of the page that shows the token, with the
+    /// token in its fragment. It is what the authorization endpoint would do, without its counters, holds and faults.
     ///
     /// # Errors
     ///
-    /// When the URL is not this server's authorization endpoint, and when the browser would not be sent on but show an error: for an
-    /// unknown app, or a redirect URI that is not the app's. Any other error is in the fragment.
+    /// When the URL is not this server's authorization endpoint, and when the browser would not be sent on but show an error:
+    /// for an unknown app, or a redirect URI that is not the app's. Any other error is in the fragment.
     pub fn authorize(&self, url: &str) -> io::Result<String> {
         let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
         let query = url.strip_prefix(&self.authorization_url()).and_then(|rest| rest.strip_prefix('?'));
@@ -163,7 +163,8 @@ impl YandexEmulator {
         self.service.book().administrator = administrator;
     }
 
-    /// What the redirect says of the token's lifetime, in seconds. The token does not keep to it: "Token lifetime is not limited."
+    /// What the redirect says of the token's lifetime, in seconds. The token does not keep to it: "Token lifetime is not
+    /// limited."
     ///
     /// # Defaults
     ///
@@ -199,7 +200,8 @@ impl YandexEmulator {
         self.service.book().revoke_all();
     }
 
-    /// "The user of the account the token was issued to clicks Log out of all Yandex services": every token issued so far is invalid.
+    /// "The user of the account the token was issued to clicks Log out of all Yandex services": every token issued so far is
+    /// invalid.
     pub fn log_out_of_all_services(&self) {
         self.service.book().revoke_all();
     }

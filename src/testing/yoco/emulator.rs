@@ -314,7 +314,8 @@ impl YocoEmulator {
         self.service.book().denial = error.map(str::to_owned);
     }
 
-    /// The user consents to these scopes only, separated by spaces: the reply's `scope` is less than what was asked. `None` is all.
+    /// The user consents to these scopes only, separated by spaces: the reply's `scope` is less than what was asked. `None` is
+    /// all.
     pub fn consent_to(&self, scopes: Option<&str>) {
         self.service.book().consent = scopes.map(str::to_owned);
     }
@@ -345,8 +346,8 @@ impl YocoEmulator {
         self.service.book().mint()
     }
 
-    /// How long access tokens live that are issued from now on. Below a second it is as exact as the clock, and `expires_in` is then
-    /// a fraction. Zero makes tokens that are expired when they arrive.
+    /// How long access tokens live that are issued from now on. Below a second it is as exact as the clock, and `expires_in` is
+    /// then a fraction. Zero makes tokens that are expired when they arrive.
     ///
     /// # Defaults
     ///
@@ -402,7 +403,8 @@ impl YocoEmulator {
         self.service.book().revoke_access();
     }
 
-    /// Ends every login so far: access and refresh tokens are worth nothing any more, as if the merchant had thrown the client out.
+    /// Ends every login so far: access and refresh tokens are worth nothing any more, as if the merchant had thrown the client
+    /// out.
     pub fn revoke_all(&self) {
         self.service.book().revoke_all();
     }
@@ -478,8 +480,9 @@ impl YocoEmulator {
         Ok(())
     }
 
-    /// Gives the id_tokens that are signed from now on a claim that is not as it should be: another `iss`, `aud` or `nonce`, an `exp`
-    /// that is past or no number, another `sub` on a refresh. The value is a `serde_json::Value`, or any text, well-formed or not.
+    /// Gives the id_tokens that are signed from now on a claim that is not as it should be: another `iss`, `aud` or `nonce`, an
+    /// `exp` that is past or no number, another `sub` on a refresh. The value is a `serde_json::Value`, or any text,
+    /// well-formed or not.
     pub fn forge_claim(&self, claim: impl Into<String>, value: impl ToString) {
         self.service.book().notary.forged.insert(claim.into(), Some(value.to_string()));
     }
@@ -525,7 +528,8 @@ impl YocoEmulator {
         self.service.book().token_calls(grant_type)
     }
 
-    /// How often this server had to say no with this code, such as `invalid_grant`, wherever. What a [`Fault`](crate::testing::Fault) says does not count.
+    /// How often this server had to say no with this code, such as `invalid_grant`, wherever. What a
+    /// [`Fault`](crate::testing::Fault) says does not count.
     pub fn refusals(&self, code: &str) -> u64 {
         self.service.book().refusals(code)
     }

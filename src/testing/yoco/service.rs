@@ -88,7 +88,7 @@ impl Service {
                 return over_limit.mark(self.refuse(StatusCode::TOO_MANY_REQUESTS, "Too many calls"));
             }
             if parts.method != *method {
-                return message::allow(self.refuse(StatusCode::METHOD_NOT_ALLOWED, "There is another method"), method);
+                return message::allow(self.refuse(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed"), method);
             }
             match &turn.body {
                 Ok(body) => act(&mut self.book(), &parts, body),
