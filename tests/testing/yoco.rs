@@ -791,6 +791,9 @@ async fn id_tokens_are_signed_well_and_badly() {
             assert_eq!(is_signed(&reply["id_token"], &keys), good, "{signature:?}");
         }
         assert_eq!(parts[2].is_empty(), signature == YocoSignature::Unsigned);
+        // A forgery is wrong in nothing else, or it would be refused for that.
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        assert_eq!((&claims["sub"], &claims["aud"]), (&json!(fixture.yoco.user_id()), &json!([fixture.id])), "{signature:?}");
         // The stranger borrows a published name, the unknown key has one of its own.
         let named = head["kid"].as_str().is_some_and(|kid| keys.find(kid).is_some());
         assert_eq!(named, has_kid && signature != YocoSignature::UnknownKey, "{signature:?}");
