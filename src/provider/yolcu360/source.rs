@@ -24,6 +24,10 @@ const REFRESH_PATH: &str = "/auth/refresh";
 ///
 /// It is not `Clone`: several layers share one handle on it, and so one login.
 ///
+/// # Cancel safety
+///
+/// Login and refresh run in a task of their own: a fetch that is dropped loses no refresh token, and the next one joins that task.
+///
 /// # Examples
 ///
 /// Over a service of your own:

@@ -16,9 +16,9 @@ const LEGAL_ENTITY: HeaderName = HeaderName::from_static("legal-entity");
 /// whose books these are. A request that has the header already keeps its own. As with any header that is not `Authorization`, a
 /// follower *under* the layer takes it along to wherever it is sent.
 ///
-/// A layer of it belongs to any stack, over the same engine as another's:
-///
 /// # Examples
+///
+/// Two legal entities, over one login:
 ///
 /// ```
 /// use tower::ServiceBuilder;
