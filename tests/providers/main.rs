@@ -9,6 +9,7 @@
 mod client;
 mod page;
 mod yandex;
+mod yoco;
 mod yolcu360;
 mod yonne;
 mod younium;

@@ -1,5 +1,4 @@
-//! Yoco's page "Obtaining tokens", sentence by sentence: what the provider makes of it, over real HTTP against the emulator.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Yoco's page "Obtaining tokens".
 
 use std::{
     collections::HashMap,
@@ -9,11 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_token::{
     ErrorKind, TokenError, TokenHandle, Transport,
@@ -25,6 +20,8 @@ use tower_token::{
     testing::{YocoEmulator, YocoSignature},
 };
 use url::Url;
+
+use crate::client::hyper;
 
 const REDIRECT_URI: &str = "https://client.example/callback";
 const SCOPES: &str = "offline_access openid business/orders:read";
@@ -43,10 +40,6 @@ struct World {
     emulator: YocoEmulator,
     yoco: Yoco,
     sent: Arc<Mutex<Vec<Sent>>>,
-}
-
-fn hyper() -> Client<HttpConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new()).build_http()
 }
 
 fn environment(emulator: &YocoEmulator) -> Environment {
@@ -492,8 +485,8 @@ async fn other_origins_get_no_token() {
     let (world, stranger) = (World::new().await, World::new().await);
     let user = world.yoco.user();
     world.logged_in(&user).await;
-    let client = world.yoco.layer(&user).unwrap().layer(Client::builder(TokioExecutor::new()).build_http());
-    let request = Request::get(format!("{}/v1/orders", stranger.emulator.base_url())).body(Empty::<Bytes>::new()).unwrap();
+    let client = world.yoco.layer(&user).unwrap().layer(hyper());
+    let request = Request::get(format!("{}/v1/orders", stranger.emulator.base_url())).body(Full::<Bytes>::default()).unwrap();
     let response = client.oneshot(request).await.unwrap();
     assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer", "it was asked without a token");
 }
