@@ -60,6 +60,7 @@ pub(crate) struct Rotation<X, T: TokenStore> {
 }
 
 /// An access token, and when it was asked for.
+#[derive(Clone)]
 struct Handed {
     token: AccessToken,
     asked: Moment,
@@ -71,6 +72,8 @@ struct Transaction<X, T: TokenStore> {
     clock: Arc<dyn Clock>,
     /// What the engine has, and wants replaced.
     previous: Option<AccessToken>,
+    /// What a transaction brought whose own fetch was given up: the login may have ended since, so the store is asked first.
+    landed: Option<Handed>,
 }
 
 enum Plan {
@@ -96,12 +99,13 @@ impl<X: Exchange, T: TokenStore> Rotation<X, T> {
         &self.login
     }
 
-    fn depart(&self, cx: &FetchContext) -> Result<Flight<Handed>, TokenError> {
+    fn depart(&self, cx: &FetchContext, landed: Option<Handed>) -> Result<Flight<Handed>, TokenError> {
         let transaction = Transaction {
             exchange: Arc::clone(&self.exchange),
             login: self.login.clone(),
             clock: Arc::clone(cx.clock()),
             previous: cx.previous().cloned(),
+            landed,
         };
         launch(cx.clock(), transaction.run())
     }
@@ -111,21 +115,25 @@ impl<X: Exchange, T: TokenStore> TokenSource for Rotation<X, T> {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
         let started = Moment::now(&**cx.clock());
         let previous = cx.previous();
+        let mut earlier = None;
         if let Some(flight) = &mut self.flight {
-            let landed = match flight.try_recv() {
+            let joined = match flight.try_recv() {
                 // It landed after its own fetch was given up: a token may have aged since, and an error has lost its time.
-                Ok(result) => result.ok().filter(|handed| handed.is_good(started)).map(Ok),
+                Ok(result) => {
+                    earlier = result.ok();
+                    None
+                }
                 Err(TryRecvError::Empty) => flight.await.ok(),
                 Err(TryRecvError::Closed) => None,
             };
             self.flight = None;
-            match landed {
+            match joined {
                 Some(Ok(handed)) if handed.differs(previous) => return Ok(handed.counted_from(started)),
                 Some(Err(error)) => return Err(error),
                 _ => {}
             }
         }
-        let flight = self.depart(&cx)?;
+        let flight = self.depart(&cx, earlier)?;
         let landed = self.flight.insert(flight).await;
         self.flight = None;
         landed.unwrap_or_else(|_dropped| Err(lost())).map(|handed| handed.counted_from(started))
@@ -157,9 +165,12 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
     /// The access token of somebody who was faster, or of the process before this one.
     fn adopt(&self, record: &Record) -> Option<Handed> {
         let now = self.now();
-        let handed = Handed { token: record.access.clone()?, asked: now };
-        let lasts = handed.token.expiry().is_none_or(|end| end.duration_since(now.wall).is_ok_and(|left| left > SPARE));
-        (lasts && handed.differs(self.previous.as_ref())).then_some(handed)
+        let access = record.access.as_ref()?;
+        let lasts = access.expiry().is_none_or(|end| end.duration_since(now.wall).is_ok_and(|left| left > SPARE));
+        // The same one as it came, with a lifetime that needs no wall clock.
+        let landed = self.landed.clone().filter(|landed| !landed.differs(Some(access)));
+        let handed = landed.unwrap_or_else(|| Handed { token: access.clone(), asked: now });
+        (lasts && handed.is_good(now) && handed.differs(self.previous.as_ref())).then_some(handed)
     }
 
     /// Whether a crash has left an answer behind that can still be had: the server's patience runs out before the access token.
