@@ -158,7 +158,12 @@ impl<T: TokenStore> Login<T> {
                     }
                     there
                 }
-                Err((_, error)) => return Err(error),
+                // Perhaps it has happened all the same. That shows only now: once the lock is lost, its successors look like
+                // records of the login that it took the place of.
+                Err((_, error)) => match self.read(clock).await {
+                    Ok(Some(there)) if there.to_json() == unsaved.record.to_json() => there,
+                    _ => return Err(error),
+                },
             };
             if let Some(guard) = news.take().and_then(|unsaved| unsaved.guard) {
                 return Ok(Held { guard, record: stored });

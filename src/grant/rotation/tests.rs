@@ -748,6 +748,22 @@ async fn a_new_login_survives_a_store_that_fails() {
     }
 }
 
+/// A write that was said to have failed, and has happened, is not offered again when the lock is lost: somebody else has gone on
+/// with what it stored, and the refresh token in it is spent.
+#[tokio::test(start_paused = true)]
+async fn a_new_login_that_was_stored_is_not_stored_again() {
+    let world = World::new();
+    let source = world.source();
+    // The lock, the first write, a read, and the write that counts.
+    world.store.fail_nth(3, Fault::FailsAfterwards);
+    let exchanged = world.server.log_in();
+    assert!(source.login().begin(exchanged, None, Moment::now(&*world.clock), &world.clock()).await.is_ok());
+    world.store.fail_nth(0, Fault::Lost);
+    world.restore(Record::new(RefreshToken::new("r-9"))).await;
+    sleep(120 * S).await;
+    assert_eq!(world.stored_refresh().await.as_deref(), Some("r-9"));
+}
+
 /// A code that brought a refresh token and an unreadable rest has begun a login (G3); one that brought nothing has not.
 #[tokio::test(start_paused = true)]
 async fn a_new_login_without_an_access_token() {
