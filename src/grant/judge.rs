@@ -127,11 +127,12 @@ impl Shown<'_> {
     }
 }
 
-/// The refresh token of any reply that has one. An error that merely shows what it was sent has none.
+/// The refresh token of any reply that has one. An error that merely shows what it was sent has none, and neither has one that
+/// says in words what is wrong with the field of that name.
 fn refresh_token(reading: &Reading, call: &Call<'_>, reply: &Reply, document: Option<&Document<'_>>) -> Option<RefreshToken> {
     let mut secret = salvage(reply.body(), reading.refresh_token_at.as_deref()?)?;
     let sent = call.refresh.map(RefreshToken::expose_secret);
-    if !reply.status().is_success() && sent == Some(secret.as_str()) {
+    if !reply.status().is_success() && (sent == Some(secret.as_str()) || secret.trim_ascii().contains(' ')) {
         return None;
     }
     let token = RefreshToken::new(std::mem::take(&mut *secret));

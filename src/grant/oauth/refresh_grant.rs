@@ -402,6 +402,17 @@ mod tests {
         assert_eq!(new_token(&of(400, r#"{"refresh_token":"new"}"#).await), Some("new"));
     }
 
+    /// G3, F10: validators name the field and say what is wrong with it; that takes no good refresh token's place.
+    #[tokio::test]
+    async fn a_complaint_is_no_refresh_token() {
+        for (status, code, login_again) in [(400, "invalid_grant", true), (400, "invalid_request", false), (503, "x", false)] {
+            let body = format!(r#"{{"error":"{code}","refresh_token":"The refresh token field is required."}}"#);
+            let exchanged = of(status, body).await;
+            assert_eq!((new_token(&exchanged), exchanged.login_again), (None, login_again), "{status} {code}");
+        }
+        assert_eq!(new_token(&of(400, r#"{"refresh_token":" new\n"}"#).await), Some(" new\n"));
+    }
+
     /// E11.
     #[tokio::test]
     async fn retry_after_is_obeyed() {
