@@ -83,7 +83,7 @@ impl Exchange for EndpointExchange {
             None => {
                 let text = "the description of the token endpoint has no refresh step for the refresh token";
                 let error = TokenError::new(ErrorKind::Refused, text);
-                Exchanged { refresh: None, token: Err(error), login_again: true, unanswered: false }
+                Exchanged { refresh: None, token: Err(error), login_again: true, unanswered: false, id_token: None }
             }
         }
     }

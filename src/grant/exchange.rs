@@ -1,6 +1,12 @@
 //! The seam between asking for a token and keeping what came with it.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::{Future, ready},
+    sync::Arc,
+};
+
+use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
@@ -22,6 +28,17 @@ pub(crate) struct Exchanged {
     pub(crate) login_again: bool,
     /// Whether nobody knows if the server acted: the request was sent, and no complete answer came. `token` is an error then.
     pub(crate) unanswered: bool,
+    /// What the reply says of whose login it is: to be [vetted](Exchange::vet) before `token` is used, and after `refresh` is stored.
+    pub(crate) id_token: Option<RawIdToken>,
+}
+
+/// An id_token as it came. Nothing of it is known to be true, and `Debug` shows none of it.
+pub(crate) struct RawIdToken(pub(crate) Zeroizing<String>);
+
+impl fmt::Debug for RawIdToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 /// Token calls, without a memory: what is sent and how the reply is read.
@@ -29,14 +46,15 @@ pub(crate) trait Exchange: Send + Sync + 'static {
     /// Continues a login with its refresh token.
     fn refresh(&self, token: &RefreshToken, clock: &Arc<dyn Clock>) -> impl Future<Output = Exchanged> + Send;
 
-    /// As [`refresh`](Self::refresh), where it is known whose login it is: a reply that is another user's ends the login.
-    fn refresh_of(
+    /// Takes an id_token that came with a refresh out of it, and back its access token unless that is the login's: the login of
+    /// `subject`, where that is known. This may take a while; the refresh token is stored by then.
+    fn vet(
         &self,
-        token: &RefreshToken,
+        exchanged: Exchanged,
         _subject: Option<&str>,
-        clock: &Arc<dyn Clock>,
+        _clock: &Arc<dyn Clock>,
     ) -> impl Future<Output = Exchanged> + Send {
-        self.refresh(token, clock)
+        ready(exchanged)
     }
 
     /// Logs in with credentials that do not change, where there are any; `None` where only a person can.

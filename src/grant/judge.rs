@@ -83,17 +83,21 @@ pub(super) fn judge(reading: &Reading, call: &Call<'_>, answer: Answer, unreadab
         unanswered: unknown && class == ErrorClass::Transient && refresh.is_none(),
         refresh,
         token: Err(error),
+        id_token: None,
     };
     Verdict { exchanged, unreadable }
 }
 
 impl Verdict {
     fn brought(refresh: Option<RefreshToken>, token: Result<AccessToken, TokenError>) -> Verdict {
-        Verdict { exchanged: Exchanged { refresh, token, login_again: false, unanswered: false }, unreadable: 0 }
+        Verdict { exchanged: Exchanged { refresh, token, login_again: false, unanswered: false, id_token: None }, unreadable: 0 }
     }
 
     fn without_reply(error: TokenError, unanswered: bool) -> Verdict {
-        Verdict { exchanged: Exchanged { refresh: None, token: Err(error), login_again: false, unanswered }, unreadable: 0 }
+        Verdict {
+            exchanged: Exchanged { refresh: None, token: Err(error), login_again: false, unanswered, id_token: None },
+            unreadable: 0,
+        }
     }
 }
 

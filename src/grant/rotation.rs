@@ -194,6 +194,7 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
                 Plan::Wait(error) => return Err(error),
             };
             let (exchanged, asked) = self.present(&mut held, &token, note).await?;
+            let exchanged = self.vetted(&mut held, exchanged).await;
             let error = match exchanged {
                 Exchanged { refresh: None, token: Err(error), login_again: true, .. } => error,
                 exchanged => return self.take(held, exchanged, asked, news).await,
@@ -257,7 +258,7 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
             let record = Record { in_flight: Some(note.clone()), ..held.record.clone() };
             self.login.write(held, record, &self.clock).await?;
             let asked = self.now();
-            let exchanged = self.exchange.refresh_of(token, held.record.subject.as_deref(), &self.clock).await;
+            let exchanged = self.exchange.refresh(token, &self.clock).await;
             let now = self.now();
             let late = first.age(now) >= WINDOW || note.age(now.wall) >= WINDOW;
             if late || note.tries >= TRIES || exchanged.refresh.is_some() || !exchanged.unanswered {
@@ -265,6 +266,20 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
             }
             note = note.again();
         }
+    }
+
+    /// Has an id_token looked at that came along. That may ask another server, so what the server has rotated is stored first:
+    /// whoever goes on after a crash has it.
+    async fn vetted(&self, held: &mut Held<T::Guard>, exchanged: Exchanged) -> Exchanged {
+        if exchanged.id_token.is_none() {
+            return exchanged;
+        }
+        if let Some(refresh) = exchanged.refresh.clone().filter(|token| !token.expose_secret().is_empty()) {
+            let record = Record { refresh: Some(refresh), in_flight: None, ..held.record.clone() };
+            // If it fails, it is stored with the rest, which is kept until that has come about.
+            let _stored = self.login.write(held, record, &self.clock).await.is_ok();
+        }
+        self.exchange.vet(exchanged, held.record.subject.as_deref(), &self.clock).await
     }
 
     /// Takes what came for a refresh token.
@@ -302,7 +317,7 @@ impl<X: Exchange, T: TokenStore> Transaction<X, T> {
         let asked = self.now();
         let exchanged = match self.exchange.login(&self.clock) {
             Some(login) => login.await,
-            None => Exchanged { refresh: None, token: Err(otherwise), login_again: false, unanswered: false },
+            None => Exchanged { refresh: None, token: Err(otherwise), login_again: false, unanswered: false, id_token: None },
         };
         let refresh = exchanged.refresh.filter(|token| !token.expose_secret().is_empty());
         if refresh.is_some() || exchanged.token.is_ok() {

@@ -8,7 +8,7 @@ use super::{
     super::{
         ErrorClass, TokenEndpoint,
         caller::{Asked, Caller},
-        exchange::Exchanged,
+        exchange::{Exchanged, RawIdToken},
         form::{self, Form},
         json::{self, Document, Value},
         reading::Reading,
@@ -31,12 +31,6 @@ pub(super) struct Calls {
     caller: Caller,
     login: Reading,
     refresh: Reading,
-}
-
-/// What a token call brought: an id_token too, of which the judge knows nothing.
-pub(super) struct Granted {
-    pub(super) exchanged: Exchanged,
-    pub(super) id_token: Option<Zeroizing<String>>,
 }
 
 impl Calls {
@@ -66,13 +60,13 @@ impl Calls {
         refresh: Option<&RefreshToken>,
         scopes: &[String],
         clock: &Arc<dyn Clock>,
-    ) -> Granted {
+    ) -> Exchanged {
         let (exchanged, (granted, id_token)) = self.call(form, refresh, clock, beside_the_token).await;
         let token = exchanged.token.map(|token| match granted {
             Some(granted) => token.scopes(granted),
             None => token.scopes(scopes),
         });
-        Granted { exchanged: Exchanged { token, ..exchanged }, id_token }
+        Exchanged { token, id_token: id_token.map(RawIdToken), ..exchanged }
     }
 
     /// Sends a form to an endpoint whose successful replies say nothing.

@@ -90,7 +90,7 @@ impl ClientCredentials {
 impl TokenSource for ClientCredentials {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
         let form = self.asked.fill(Form::grant("client_credentials"));
-        self.calls.token(form, None, &self.asked.scopes, cx.clock()).await.exchanged.token
+        self.calls.token(form, None, &self.asked.scopes, cx.clock()).await.token
     }
 }
 

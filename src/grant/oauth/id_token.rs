@@ -17,8 +17,7 @@ use crate::{
     token::{AccessToken, jwt_claims},
 };
 
-/// How long a check may take: with the token call's own timeout it stays below the engine's, and it keeps a rotated refresh
-/// token from its store meanwhile.
+/// How long a check may take: with the token call's own timeout it stays below the engine's.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An id_token as it came, for an `on_id_token` check: nothing of it is known to be true.
@@ -73,7 +72,7 @@ impl fmt::Debug for UnverifiedIdToken {
 
 type Checking = Pin<Box<dyn Future<Output = Result<(), TokenError>> + Send>>;
 
-/// A user's check, which neither panics nor hangs: a refresh token may be waiting behind it.
+/// A user's check, which neither panics nor hangs: a login's lock is held meanwhile.
 #[derive(Clone)]
 pub(super) struct Check(Arc<dyn Fn(UnverifiedIdToken) -> Checking + Send + Sync>);
 

@@ -8,9 +8,14 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{ErrorClass, code::is_code, form::Form, secrets::Secrets},
+    super::{
+        ErrorClass,
+        code::is_code,
+        exchange::{Exchanged, RawIdToken},
+        form::Form,
+        secrets::Secrets,
+    },
     authorization_code::Plan,
-    call::Granted,
     callback::Callback,
     error_code::class_of,
     grammar,
@@ -97,8 +102,8 @@ impl Pending {
             .with_secret("code_verifier", &self.verifier);
         let form = plan.asked.resources.iter().fold(form, |form, uri| form.with("resource", uri));
         let sent = plan.clock.wall();
-        let Granted { exchanged, id_token } = plan.calls.token(form, None, &plan.asked.scopes, &plan.clock).await;
-        let token = exchanged.token?;
+        let Exchanged { refresh, token, id_token, .. } = plan.calls.token(form, None, &plan.asked.scopes, &plan.clock).await;
+        let (token, id_token) = (token?, id_token.map(|RawIdToken(raw)| raw));
         if let Some(check) = &plan.check {
             let Some(raw) = id_token.clone() else {
                 return Err(refused("the server sent no id_token, which was to be checked"));
@@ -113,7 +118,7 @@ impl Pending {
             None => token,
         };
         let subject = id_token.as_ref().and_then(|raw| id_token::subject(raw));
-        Ok(Login { token, refresh: exchanged.refresh, id_token, subject })
+        Ok(Login { token, refresh, id_token, subject })
     }
 
     /// The code of a callback that answers this login.

@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        exchange::{Exchange, Exchanged},
+        exchange::{Exchange, Exchanged, RawIdToken},
         form::Form,
     },
-    call::{Calls, Granted},
+    call::Calls,
     client::Client,
     id_token::{self, Check, UnverifiedIdToken},
     parameters::Parameters,
@@ -138,13 +138,12 @@ enum Rejected {
 
 impl Exchange for RefreshGrant {
     async fn refresh(&self, token: &RefreshToken, clock: &Arc<dyn Clock>) -> Exchanged {
-        self.refresh_of(token, None, clock).await
+        let form = self.asked.fill(Form::grant("refresh_token").with("refresh_token", token.expose_secret()));
+        self.calls.token(form, Some(token), &self.asked.scopes, clock).await
     }
 
-    async fn refresh_of(&self, token: &RefreshToken, subject: Option<&str>, clock: &Arc<dyn Clock>) -> Exchanged {
-        let form = self.asked.fill(Form::grant("refresh_token").with("refresh_token", token.expose_secret()));
-        let Granted { exchanged, id_token } = self.calls.token(form, Some(token), &self.asked.scopes, clock).await;
-        let (Ok(token), Some(id_token)) = (&exchanged.token, id_token) else {
+    async fn vet(&self, mut exchanged: Exchanged, subject: Option<&str>, clock: &Arc<dyn Clock>) -> Exchanged {
+        let (Ok(token), Some(RawIdToken(id_token))) = (&exchanged.token, exchanged.id_token.take()) else {
             return exchanged;
         };
         match self.accept(id_token, token.clone(), subject, clock).await {
@@ -153,7 +152,7 @@ impl Exchange for RefreshGrant {
             Err(Rejected::Subject) => {
                 let text = "the refresh brought another user's id_token: the login is over";
                 let error = TokenError::new(ErrorKind::Refused, text);
-                Exchanged { refresh: None, token: Err(error), login_again: true, unanswered: false }
+                Exchanged { refresh: None, token: Err(error), login_again: true, unanswered: false, id_token: None }
             }
         }
     }
@@ -191,7 +190,8 @@ mod tests {
     }
 
     async fn refreshed(grant: &RefreshGrant) -> Exchanged {
-        grant.refresh(&RefreshToken::new("old"), &clock()).await
+        let exchanged = grant.refresh(&RefreshToken::new("old"), &clock()).await;
+        grant.vet(exchanged, None, &clock()).await
     }
 
     async fn of(status: u16, body: impl Into<bytes::Bytes>) -> Exchanged {

@@ -139,7 +139,7 @@ impl<T: TokenStore> UserLogin<T> {
     /// It runs in a task of its own and goes on.
     pub async fn begin(&self, login: Login) -> Result<(), TokenError> {
         let Login { token, refresh, subject, .. } = login;
-        let exchanged = Exchanged { refresh, token: Ok(token), login_again: false, unanswered: false };
+        let exchanged = Exchanged { refresh, token: Ok(token), login_again: false, unanswered: false, id_token: None };
         // The token's end is there as a moment: nothing is counted from now.
         self.login.begin(exchanged, subject, Moment::now(&*self.clock), &self.clock).await
     }

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use self::world::*;
 use super::*;
 use crate::{
+    grant::exchange::RawIdToken,
     source::FetchReason::{Expiring, First, Rejected},
     store::{MemoryStore, StoreError, StoreErrorKind},
 };
@@ -38,6 +39,63 @@ async fn what_came_is_stored_before_it_is_handed_out() {
     let second = world.next(&mut source, &token).await.unwrap();
     assert_eq!(second.expose_secret(), "a-2");
     assert_eq!(world.presented(), ["r-1", "r-2"]);
+}
+
+/// An exchange whose replies have an id_token, which is looked at as long as this says, and comes to this.
+struct WithIdToken(Duration, Seen);
+
+#[derive(Clone, Copy)]
+enum Seen {
+    Good,
+    Doubtful,
+    Anothers,
+}
+
+impl Exchange for WithIdToken {
+    async fn refresh(&self, token: &RefreshToken, _clock: &Arc<dyn Clock>) -> Exchanged {
+        let next = format!("{}+", token.expose_secret());
+        let id_token = Some(RawIdToken(String::from("id").into()));
+        Exchanged {
+            refresh: Some(RefreshToken::new(&*next)),
+            token: AccessToken::new(next),
+            login_again: false,
+            unanswered: false,
+            id_token,
+        }
+    }
+
+    async fn vet(&self, exchanged: Exchanged, _subject: Option<&str>, _clock: &Arc<dyn Clock>) -> Exchanged {
+        sleep(self.0).await;
+        let token = || Err(TokenError::new(ErrorKind::Refused, "scripted"));
+        match self.1 {
+            Seen::Good => exchanged,
+            Seen::Doubtful => Exchanged { token: token(), ..exchanged },
+            Seen::Anothers => Exchanged { refresh: None, token: token(), login_again: true, ..exchanged },
+        }
+    }
+
+    fn login(&self, _clock: &Arc<dyn Clock>) -> Option<impl Future<Output = Exchanged> + Send> {
+        None::<std::future::Ready<Exchanged>>
+    }
+}
+
+/// G3, F1: what the server has rotated is stored before an id_token is looked at, which may take another server's answer.
+#[tokio::test(start_paused = true)]
+async fn an_id_token_is_looked_at_once_the_refresh_token_is_stored() {
+    for (seen, left) in [(Seen::Good, Some("r+")), (Seen::Doubtful, Some("r+")), (Seen::Anothers, None)] {
+        let store = MemoryStore::holding(RefreshToken::new("r"));
+        let mut source = Rotation::new(WithIdToken(10 * S, seen), Login::new(store.clone()));
+        let stored = async || store.read().await.unwrap().unwrap();
+        assert!(timeout(5 * S, source.fetch(FetchContext::new(First))).await.is_err(), "it is being looked at");
+        let record = stored().await;
+        assert_eq!(record.refresh_token().unwrap().expose_secret(), "r+");
+        assert!(record.access_token().is_none() && record.in_flight_since().is_none());
+        let fetched = source.fetch(FetchContext::new(First)).await;
+        assert_eq!(fetched.map_err(|error| error.kind()).is_ok(), matches!(seen, Seen::Good));
+        let record = stored().await;
+        assert_eq!(record.refresh_token().map(RefreshToken::expose_secret), left);
+        assert_eq!(record.access_token().is_some(), matches!(seen, Seen::Good));
+    }
 }
 
 /// F2: the note is there while the request is under way, and names what was sent and since when.
@@ -717,6 +775,7 @@ async fn a_new_login_waits_for_a_refresh_in_flight() {
         token: AccessToken::new("a-9").map(|token| token.expires_in(1000 * S)),
         login_again: false,
         unanswered: false,
+        id_token: None,
     };
     // Dropped at once, by a browser that goes away: it goes on.
     assert!(!poll_and_drop(1, source.login().begin(exchanged, None, asked, &world.clock())).await);
@@ -772,7 +831,7 @@ async fn a_new_login_without_an_access_token() {
     let error = || Err(TokenError::new(ErrorKind::Transient, "scripted"));
     let begin = async |refresh: Option<&str>| {
         let refresh = refresh.map(RefreshToken::new);
-        let exchanged = Exchanged { refresh, token: error(), login_again: false, unanswered: false };
+        let exchanged = Exchanged { refresh, token: error(), login_again: false, unanswered: false, id_token: None };
         source.login().begin(exchanged, None, Moment::now(&*world.clock), &world.clock()).await.unwrap_err().kind()
     };
     assert_eq!(begin(None).await, ErrorKind::Transient);

@@ -185,7 +185,7 @@ impl Book {
         let failed = |login_again, unanswered| {
             let kind = if login_again { ErrorKind::Refused } else { ErrorKind::Transient };
             let error = TokenError::new(kind, "scripted").with_code(if login_again { "invalid_grant" } else { "busy" });
-            Exchanged { refresh: None, token: Err(error), login_again, unanswered }
+            Exchanged { refresh: None, token: Err(error), login_again, unanswered, id_token: None }
         };
         match planned {
             Answer::Busy => return failed(false, false),
@@ -218,7 +218,7 @@ impl Book {
     }
 
     fn good(&mut self, refresh: Option<RefreshToken>) -> Exchanged {
-        Exchanged { refresh, token: Ok(self.access()), login_again: false, unanswered: false }
+        Exchanged { refresh, token: Ok(self.access()), login_again: false, unanswered: false, id_token: None }
     }
 
     fn log_in(&mut self) -> Exchanged {
@@ -229,6 +229,7 @@ impl Book {
                 token: Err(TokenError::new(ErrorKind::Transient, "scripted")),
                 login_again: false,
                 unanswered: false,
+                id_token: None,
             },
             answer => {
                 self.rotate();
