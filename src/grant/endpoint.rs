@@ -363,7 +363,8 @@ impl<'de> de::Visitor<'de> for FieldVisitor {
             "secret" => Ok(Field::Secret(text)),
             "env" => Ok(Field::Env(text)),
             "file" => Ok(Field::File(text)),
-            other => Err(de::Error::unknown_variant(other, &["constant", "secret", "env", "file"])),
+            // Not named: a secret may have come there.
+            _ => Err(de::Error::invalid_value(de::Unexpected::Other("a table with another key"), &self)),
         }
     }
 }
@@ -380,7 +381,8 @@ fn by_status<'de, D: de::Deserializer<'de>>(input: D) -> Result<BTreeMap<u16, Er
         .collect()
 }
 
-/// Neither the query of the URL nor a constant, a header's value, or the place of a secret is shown: that is where a secret would stand that should not be here.
+/// Neither the query of the URL nor a constant, a header's value, or the place of a secret is shown: that is where a secret would
+/// stand that should not be here.
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEndpoint")
@@ -451,7 +453,8 @@ mod tests {
             (r#"{"url":"u","tokenn_at":"/t"}"#, "unknown field `tokenn_at`"),
             (r#"{"token_at":"/t"}"#, "missing field `url`"),
             (r#"{"url":"u","method":"GET"}"#, "unknown variant `GET`"),
-            (r#"{"url":"u","request":{"key":{"secrett":"key"}}}"#, "unknown variant `secrett`"),
+            (r#"{"url":"u","request":{"key":{"secrett":"key"}}}"#, "another key, expected a table with one of"),
+            (r#"{"url":"u","request":{"key":{"CANARY":"key"}}}"#, "another key, expected a table with one of"),
             (r#"{"url":"u","expiry":[{"at":"/e","format":"fortnights"}]}"#, "unknown variant `fortnights`"),
             (r#"{"url":"u","expiry":[{"at":"/e","format":"seconds","x":1}]}"#, "unknown field `x`"),
             (r#"{"url":"u","on_status":{"teapot":"refused"}}"#, "expected an HTTP status"),
