@@ -125,6 +125,11 @@ impl RefreshGrant {
             Some(subject) if known.unwrap_or_else(|| self.subject.get_or_init(|| subject.clone())) != subject => {
                 Err(Rejected::Subject)
             }
+            // OpenID Connect Core 12.2. A check that has passed has read what cannot be read here, such as an encrypted one.
+            None if self.check.is_none() && known.or(self.subject.get().map(String::as_str)).is_some() => {
+                let text = "the refresh brought an id_token that does not say whose it is";
+                Err(Rejected::Check(TokenError::new(ErrorKind::Refused, text)))
+            }
             _ => Ok(()),
         }
     }
@@ -479,6 +484,18 @@ mod tests {
             assert_eq!((new_token(&other), other.login_again), (None, true));
             assert_eq!(other.token.unwrap_err().kind(), ErrorKind::Refused);
         }
+    }
+
+    /// V6: where it is known whose login it is, an id_token that does not say so is not taken; where nothing is known, it says nothing.
+    #[tokio::test]
+    async fn a_refresh_that_brings_no_readable_subject() {
+        let unreadable = || reply(200, r#"{"access_token":"at","refresh_token":"new","id_token":"e30.e30.c2ln"}"#);
+        let (grant, _) = grant([unreadable(), with_id_token("u-1"), unreadable()]);
+        assert!(refreshed(&grant).await.token.is_ok());
+        assert!(refreshed(&grant).await.token.is_ok());
+        let refused = refreshed(&grant).await;
+        assert_eq!((new_token(&refused), refused.login_again), (Some("new"), false));
+        assert_eq!(refused.token.unwrap_err().kind(), ErrorKind::Refused);
     }
 
     /// The check sees what it needs; its error is the fetch's, and the refresh token is kept.
