@@ -58,14 +58,16 @@ pub(super) struct ApiCalls {
     outcomes: HashMap<ApiOutcome, u64>,
 }
 
+/// What became of a call.
+pub(super) struct Answered {
+    pub(super) body_length: usize,
+    pub(super) outcome: ApiOutcome,
+    pub(super) status: Option<StatusCode>,
+}
+
 impl ApiCall {
-    pub(super) fn new(
-        parts: &Parts,
-        token: Option<u64>,
-        body_length: usize,
-        outcome: ApiOutcome,
-        status: Option<StatusCode>,
-    ) -> ApiCall {
+    pub(super) fn new(parts: &Parts, token: Option<u64>, answered: Answered) -> ApiCall {
+        let Answered { body_length, outcome, status } = answered;
         let mut headers = parts.headers.clone();
         headers.remove(header::AUTHORIZATION);
         ApiCall {

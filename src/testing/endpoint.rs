@@ -11,6 +11,7 @@ use http_body::Body;
 
 use super::{
     Fault, Hold,
+    api_call::{Answered, ApiOutcome},
     gate::Gate,
     message::{self, Unread},
     payload::{Cut, Payload},
@@ -213,6 +214,22 @@ impl Turn<'_> {
             Some(fault) => fault.spoil(response, self.endpoint.setting.error_shape()),
             None => Ok(response.map(Payload::from)),
         }
+    }
+
+    /// Answers a call to an API as `judge` has it, if the emulator is to act, and gives `note` what became of it.
+    pub(super) async fn answer_api(
+        self,
+        judge: impl FnOnce(&Self) -> (Response<Bytes>, ApiOutcome),
+        note: impl FnOnce(Answered),
+    ) -> Result<Response<Payload>, Cut> {
+        let (response, outcome) = match self.acts().then(|| judge(&self)) {
+            Some((response, outcome)) => (Some(response), outcome),
+            None => (None, ApiOutcome::Faulted),
+        };
+        let answer = self.spoil(response);
+        let body_length = self.body.as_ref().map_or(0, Bytes::len);
+        note(Answered { body_length, outcome, status: answer.as_ref().ok().map(Response::status) });
+        self.send(answer).await
     }
 
     /// Sends it. The answer is made and on its way: a slow reply has a token in it that was already growing old.

@@ -77,20 +77,16 @@ impl Service {
     }
 
     async fn api_call(&self, parts: &Parts, turn: Turn<'_>) -> Result<Response<Payload>, Cut> {
-        let (response, outcome) = if turn.acts() {
-            let (response, outcome) = self.judge_api_call(parts, &turn);
-            (Some(message::challenge(response, self.setting.challenge())), outcome)
-        } else {
-            (None, ApiOutcome::Faulted)
+        let judge = |turn: &Turn<'_>| {
+            let (response, outcome) = self.judge_api_call(parts, turn);
+            (message::challenge(response, self.setting.challenge()), outcome)
         };
-        let answer = turn.spoil(response);
-        let (body_length, status) = (turn.body.as_ref().map_or(0, Bytes::len), answer.as_ref().ok().map(Response::status));
-        {
+        let note = |answered| {
             let mut book = self.book();
             let token = book.tokens.number_in(&parts.headers);
-            book.calls.push(ApiCall::new(parts, token, body_length, outcome, status));
-        }
-        turn.send(answer).await
+            book.calls.push(ApiCall::new(parts, token, answered));
+        };
+        turn.answer_api(judge, note).await
     }
 
     fn judge_api_call(&self, parts: &Parts, turn: &Turn<'_>) -> (Response<Bytes>, ApiOutcome) {
