@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Request, Response};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tower_service::Service;
@@ -38,6 +38,42 @@ const DRAIN_TIME: Duration = Duration::from_millis(100);
 #[non_exhaustive]
 pub struct NotReplayed;
 
+/// A mark in the extensions of an answer from another origin than the request was sent to, put there by a service under the layer
+/// that follows redirects by itself.
+///
+/// On its way there the token was taken off, so that a 401 says nothing about it: the layer hands such an answer back and looks no
+/// further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a mark that others put; there is nothing to add")]
+pub struct LeftOrigin;
+
+/// What is looked at of an answer, whoever carried it.
+pub(crate) trait Reply {
+    fn status(&self) -> StatusCode;
+    fn headers(&self) -> &HeaderMap;
+    fn extensions(&self) -> &Extensions;
+    fn extensions_mut(&mut self) -> &mut Extensions;
+}
+
+impl<R> Reply for Response<R> {
+    #[inline]
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn extensions(&self) -> &Extensions {
+        self.extensions()
+    }
+
+    fn extensions_mut(&mut self) -> &mut Extensions {
+        self.extensions_mut()
+    }
+}
+
 /// What it takes to look at the answer to a request and to send it again.
 pub(super) struct Flight<S, B> {
     pub(super) link: Arc<Link<S>>,
@@ -64,14 +100,7 @@ impl<S, B> Flight<S, B> {
     /// Whether the token was rejected. If not, the answer is the caller's as it is now.
     #[inline]
     pub(super) fn is_rejected<R>(&self, response: &mut Response<R>) -> bool {
-        let config = self.config();
-        // Most answers are neither, and then nothing else is looked at.
-        let doubtful = matches!(response.status().as_u16(), 401 | 403) || config.rejected_when.is_some();
-        let rejected = doubtful && config.watch && config.rejects(response);
-        if !rejected {
-            self.mark(response);
-        }
-        rejected
+        self.config().is_rejected(self.generation, response)
     }
 
     /// Takes a rejection to the engine. Nothing is waited for here.
@@ -84,20 +113,10 @@ impl<S, B> Flight<S, B> {
     {
         // Now, and not after the wait: a stream that has not been sent by now is not to be sent again.
         let again = self.kept.take().and_then(Snapshot::restore);
-        let handle = &self.config().handle;
-        if again.is_none() {
-            response.extensions_mut().insert(NotReplayed);
-            handle.count_replay(false);
+        match self.config().rejected(self.generation, again, &mut response) {
+            Some(again) => Landing::Replay(Box::pin(self.replay(again, response))),
+            None => Landing::Done(response),
         }
-        match (handle.ask(Ask::NewerThan(self.generation)), again) {
-            (Answer::Failed(error), _) => {
-                response.extensions_mut().insert(error);
-            }
-            (_, None) => {}
-            (_, Some(again)) => return Landing::Replay(Box::pin(self.replay(again, response))),
-        }
-        self.mark(&mut response);
-        Landing::Done(response)
     }
 
     /// Waits for a newer token and sends the request once more. Without one, the first answer is handed back whole.
@@ -109,27 +128,17 @@ impl<S, B> Flight<S, B> {
         let token = match self.config().token(Ask::NewerThan(self.generation)).await {
             Ok(token) => token,
             Err(error) => {
-                response.extensions_mut().insert(error);
-                self.mark(&mut response);
+                self.config().hand_back(self.generation, error, &mut response);
                 return Ok(response);
             }
         };
         drain(response.into_body(), self.config().handle.clock()).await;
         self.generation = token.generation();
-        self.link.common.authenticate(&mut request, &token)?;
+        self.link.common.authenticate(request.headers_mut(), &token)?;
         self.config().handle.count_replay(true);
         let mut response = self.link.send(request).await?;
-        // A second rejection is the caller's to see; only its challenge is put beside it.
-        self.config().rejects(&mut response);
-        self.mark(&mut response);
+        self.config().replayed(self.generation, &mut response);
         Ok(response)
-    }
-
-    #[inline]
-    fn mark<R>(&self, response: &mut Response<R>) {
-        if self.config().expose_generation {
-            response.extensions_mut().insert(Generation(self.generation));
-        }
     }
 }
 
@@ -152,7 +161,7 @@ where
         Err(_) if need.or_bare => return link.send(request).await,
         Err(error) => return Err(AuthError::Token(error)),
     };
-    link.common.authenticate(&mut request, &token)?;
+    link.common.authenticate(request.headers_mut(), &token)?;
     let mut response = link.send(request).await?;
     let flight = Flight { link, generation: token.generation(), kept };
     if !flight.is_rejected(&mut response) {
@@ -166,40 +175,94 @@ where
 
 /// What a request needs before it is sent.
 #[derive(Clone, Copy)]
-pub(super) struct Need {
-    pub(super) ask: Ask,
+pub(crate) struct Need {
+    pub(crate) ask: Ask,
     /// Whether it is sent bare if that is not to be had.
-    pub(super) or_bare: bool,
+    pub(crate) or_bare: bool,
 }
 
 impl Need {
-    pub(super) fn token(config: &Config, replayable: bool) -> Need {
+    pub(crate) fn token(config: &Config, replayable: bool) -> Need {
         Need { ask: Ask::Token { replayable }, or_bare: config.on_unavailable == OnUnavailable::SendBare }
     }
 
     /// A newer token than the current one, or any if there is none.
-    pub(super) fn new_token(handle: &TokenHandle) -> Need {
+    pub(crate) fn new_token(handle: &TokenHandle) -> Need {
         Need { ask: Ask::InsteadOf(handle.status().generation()), or_bare: false }
     }
 }
 
 impl Config {
+    /// Whether the token was rejected. If not, the answer is the caller's as it is now.
+    #[inline]
+    pub(crate) fn is_rejected(&self, generation: u64, reply: &mut impl Reply) -> bool {
+        // Most answers are neither, and then nothing else is looked at.
+        let doubtful = matches!(reply.status().as_u16(), 401 | 403) || self.rejected_when.is_some();
+        let rejected = doubtful && self.watch && self.rejects(reply);
+        if !rejected {
+            self.mark(generation, reply);
+        }
+        rejected
+    }
+
+    /// Takes a rejection to the engine, and says whether the request, if it was kept, is to be sent again once there is a newer
+    /// token. If not, the answer is the caller's as it is now.
+    pub(crate) fn rejected<T>(&self, generation: u64, again: Option<T>, reply: &mut impl Reply) -> Option<T> {
+        if again.is_none() {
+            reply.extensions_mut().insert(NotReplayed);
+            self.handle.count_replay(false);
+        }
+        match (self.handle.ask(Ask::NewerThan(generation)), again) {
+            (Answer::Failed(error), _) => {
+                self.hand_back(generation, error, reply);
+                None
+            }
+            (_, None) => {
+                self.mark(generation, reply);
+                None
+            }
+            (_, again) => again,
+        }
+    }
+
+    /// No newer token came: the first answer is the caller's.
+    pub(crate) fn hand_back(&self, generation: u64, error: TokenError, reply: &mut impl Reply) {
+        reply.extensions_mut().insert(error);
+        self.mark(generation, reply);
+    }
+
+    /// The second answer is the caller's, whatever it is; a second rejection only has its challenge put beside it.
+    pub(crate) fn replayed(&self, generation: u64, reply: &mut impl Reply) {
+        self.rejects(reply);
+        self.mark(generation, reply);
+    }
+
+    #[inline]
+    fn mark(&self, generation: u64, reply: &mut impl Reply) {
+        if self.expose_generation {
+            reply.extensions_mut().insert(Generation(generation));
+        }
+    }
+
     /// Whether a server has rejected the token. If not, a challenge that no new token would meet is put in the extensions.
     #[cold]
-    fn rejects<R>(&self, response: &mut Response<R>) -> bool {
-        let verdict = challenge::verdict(self.scheme, response.status(), response.headers());
+    fn rejects(&self, reply: &mut impl Reply) -> bool {
+        if reply.extensions().get::<LeftOrigin>().is_some() {
+            return false;
+        }
+        let verdict = challenge::verdict(self.scheme, reply.status(), reply.headers());
         let rejected = match &self.rejected_when {
-            Some(predicate) => predicate(response.status(), response.headers()),
+            Some(predicate) => predicate(reply.status(), reply.headers()),
             None => verdict == Verdict::Rejected,
         };
         if let (false, Verdict::Challenged(challenge)) = (rejected, verdict) {
-            response.extensions_mut().insert(challenge);
+            reply.extensions_mut().insert(challenge);
         }
         rejected
     }
 
     /// A token, waited for within the layer's bound.
-    async fn token(&self, ask: Ask) -> Result<AccessToken, TokenError> {
+    pub(crate) async fn token(&self, ask: Ask) -> Result<AccessToken, TokenError> {
         let limit = self.handle.clock().sleep(self.wait)?;
         tokio::select! {
             biased;
@@ -213,7 +276,7 @@ impl Config {
 }
 
 /// Reads what little is left of a body, so that its connection can be used again; a longer or slower one is dropped.
-async fn drain<R: Body>(body: R, clock: &dyn Clock) {
+pub(crate) async fn drain<R: Body>(body: R, clock: &dyn Clock) {
     let Ok(limit) = clock.sleep(DRAIN_TIME) else { return };
     let mut body = pin!(body);
     let read = async {

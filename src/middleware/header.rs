@@ -90,7 +90,7 @@ impl HeaderStyle {
         HeaderStyle { name: AUTHORIZATION, prefix: format!("{} ", C::NAME) }
     }
 
-    pub(super) fn is_on(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_on(&self, headers: &HeaderMap) -> bool {
         headers.contains_key(&self.name)
     }
 

@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tower_layer::Layer;
 
 use super::{
@@ -66,30 +66,30 @@ pub struct AuthLayer<C, P = Known> {
 
 /// What layer, service and future share.
 #[derive(Clone)]
-pub(super) struct Config {
-    pub(super) handle: TokenHandle,
-    pub(super) origins: Origins,
-    pub(super) style: HeaderStyle,
+pub(crate) struct Config {
+    pub(crate) handle: TokenHandle,
+    pub(crate) origins: Origins,
+    pub(crate) style: HeaderStyle,
     /// The scheme whose challenges count.
-    pub(super) scheme: &'static str,
-    pub(super) watch: bool,
-    pub(super) replay_methods: ReplayMethods,
-    pub(super) rejected_when: Option<Predicate>,
-    pub(super) caller_header: CallerHeader,
-    pub(super) on_unavailable: OnUnavailable,
-    pub(super) wait: Duration,
-    pub(super) expose_generation: bool,
+    pub(crate) scheme: &'static str,
+    pub(crate) watch: bool,
+    pub(crate) replay_methods: ReplayMethods,
+    pub(crate) rejected_when: Option<Predicate>,
+    pub(crate) caller_header: CallerHeader,
+    pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) wait: Duration,
+    pub(crate) expose_generation: bool,
 }
 
 impl Config {
     /// Whether there is anything to do about an answer.
     #[inline]
-    pub(super) fn looks(&self) -> bool {
+    pub(crate) fn looks(&self) -> bool {
         self.watch || self.expose_generation
     }
 }
 
-pub(super) type Predicate = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
+pub(crate) type Predicate = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
 
 /// What happens to a request that carries the layer's header already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub enum ReplayMethods {
 
 impl ReplayMethods {
     #[inline]
-    pub(super) fn contain(self, method: &Method) -> bool {
+    pub(crate) fn contain(self, method: &Method) -> bool {
         match self {
             ReplayMethods::Any => true,
             ReplayMethods::Idempotent => method.is_idempotent(),
@@ -237,6 +237,14 @@ impl<C, P> AuthLayer<C, P> {
     }
 }
 
+impl<C, P> AuthLayer<C, P> {
+    /// What a carrier that is no tower service takes of a layer.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(crate) fn into_parts(self) -> (Common, P) {
+        (Common::new(self.config), self.policy)
+    }
+}
+
 impl<S: Clone, C, P: Clone> Layer<S> for AuthLayer<C, P> {
     type Service = AuthService<S, P>;
 
@@ -268,8 +276,8 @@ impl fmt::Debug for Config {
 
 /// What all clones of one service share: the configuration, and the current header.
 #[derive(Debug)]
-pub(super) struct Common {
-    pub(super) config: Config,
+pub(crate) struct Common {
+    pub(crate) config: Config,
     pub(super) header: SharedHeader,
 }
 
@@ -279,8 +287,8 @@ impl Common {
     }
 
     /// Puts `token` on a request.
-    pub(super) fn authenticate<B>(&self, request: &mut Request<B>, token: &AccessToken) -> Result<(), TokenError> {
+    pub(crate) fn authenticate(&self, headers: &mut HeaderMap, token: &AccessToken) -> Result<(), TokenError> {
         let header = self.header.get(&self.config.style, token)?;
-        self.config.style.insert(request.headers_mut(), &header)
+        self.config.style.insert(headers, &header)
     }
 }

@@ -30,9 +30,13 @@ mod snapshot;
 
 pub use bounded_buffer::{BoundedBuffer, BufferedBody};
 pub use challenge::Challenge;
-pub use flight::NotReplayed;
+pub use flight::{LeftOrigin, NotReplayed};
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use flight::{Need, Reply, drain};
 pub use future::ResponseFuture;
 pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use layer::Common;
 pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable, ReplayMethods};
 #[cfg(feature = "provider")]
 pub(crate) use origin::Destination;
