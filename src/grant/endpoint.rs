@@ -276,6 +276,8 @@ impl TokenEndpoint {
     /// before those here, in which `Refused` speaks of what was sent and so means [`LoginAgain`](ErrorClass::LoginAgain) for
     /// a refresh. A refusal that no table lists means `LoginAgain` too.
     ///
+    /// The refresh token lives in memory, or in [a store of yours](EndpointSource::store).
+    ///
     /// # Examples
     ///
     /// ```

@@ -59,6 +59,11 @@ impl EndpointExchange {
         self
     }
 
+    /// Whether there is a step for a refresh token.
+    pub(super) fn refreshes(&self) -> bool {
+        self.refresh.is_some()
+    }
+
     /// Where it logs in, without what a URL may hide.
     pub(super) fn shown_url(&self) -> String {
         scrub(&self.login.uri().to_string())

@@ -97,4 +97,4 @@ pub use endpoint::{Encoding, ErrorClass, NO_SECRETS, TokenEndpoint};
 pub use expiry::ExpiryFormat;
 pub use source::EndpointSource;
 #[cfg(feature = "provider")]
-pub(crate) use {code::is_code, endpoint_exchange::EndpointExchange, json::Document, login::Login, rotation::Rotation};
+pub(crate) use {code::is_code, json::Document};

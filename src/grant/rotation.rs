@@ -57,6 +57,8 @@ pub(crate) struct Rotation<X, T: TokenStore> {
     login: Login<T>,
     /// A transaction whose result nobody has taken yet.
     flight: Option<Flight<Handed>>,
+    /// What was handed out last: who asks again without saying what is to be replaced does not want it again.
+    handed: Option<AccessToken>,
 }
 
 /// An access token, and when it was asked for.
@@ -70,7 +72,7 @@ struct Transaction<X, T: TokenStore> {
     exchange: Arc<X>,
     login: Login<T>,
     clock: Arc<dyn Clock>,
-    /// What the engine has, and wants replaced.
+    /// What is to be replaced.
     previous: Option<AccessToken>,
     /// What a transaction brought whose own fetch was given up: the login may have ended since, so the store is asked first.
     landed: Option<Handed>,
@@ -84,11 +86,10 @@ enum Plan {
 
 impl<X: Exchange, T: TokenStore> Rotation<X, T> {
     pub(crate) fn new(exchange: impl Into<Arc<X>>, login: Login<T>) -> Rotation<X, T> {
-        Rotation { exchange: exchange.into(), login, flight: None }
+        Rotation { exchange: exchange.into(), login, flight: None, handed: None }
     }
 
     /// How it asks for tokens.
-    #[cfg(feature = "provider")]
     pub(crate) fn exchange(&self) -> &X {
         &self.exchange
     }
@@ -99,22 +100,9 @@ impl<X: Exchange, T: TokenStore> Rotation<X, T> {
         &self.login
     }
 
-    fn depart(&self, cx: &FetchContext, landed: Option<Handed>) -> Result<Flight<Handed>, TokenError> {
-        let transaction = Transaction {
-            exchange: Arc::clone(&self.exchange),
-            login: self.login.clone(),
-            clock: Arc::clone(cx.clock()),
-            previous: cx.previous().cloned(),
-            landed,
-        };
-        launch(cx.clock(), transaction.run())
-    }
-}
-
-impl<X: Exchange, T: TokenStore> TokenSource for Rotation<X, T> {
-    async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
+    async fn next(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
         let started = Moment::now(&**cx.clock());
-        let previous = cx.previous();
+        let previous = cx.previous().or(self.handed.as_ref()).cloned();
         let mut earlier = None;
         if let Some(flight) = &mut self.flight {
             let joined = match flight.try_recv() {
@@ -128,15 +116,34 @@ impl<X: Exchange, T: TokenStore> TokenSource for Rotation<X, T> {
             };
             self.flight = None;
             match joined {
-                Some(Ok(handed)) if handed.differs(previous) => return Ok(handed.counted_from(started)),
+                Some(Ok(handed)) if handed.differs(previous.as_ref()) => return Ok(handed.counted_from(started)),
                 Some(Err(error)) => return Err(error),
                 _ => {}
             }
         }
-        let flight = self.depart(&cx, earlier)?;
+        let flight = self.depart(cx.clock(), previous, earlier)?;
         let landed = self.flight.insert(flight).await;
         self.flight = None;
         landed.unwrap_or_else(|_dropped| Err(lost())).map(|handed| handed.counted_from(started))
+    }
+
+    fn depart(
+        &self,
+        clock: &Arc<dyn Clock>,
+        previous: Option<AccessToken>,
+        landed: Option<Handed>,
+    ) -> Result<Flight<Handed>, TokenError> {
+        let (exchange, login) = (Arc::clone(&self.exchange), self.login.clone());
+        let transaction = Transaction { exchange, login, clock: Arc::clone(clock), previous, landed };
+        launch(clock, transaction.run())
+    }
+}
+
+impl<X: Exchange, T: TokenStore> TokenSource for Rotation<X, T> {
+    async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
+        let token = self.next(cx).await?;
+        self.handed = Some(token.clone());
+        Ok(token)
     }
 }
 

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::TokenError,
-    grant::{EndpointExchange, ErrorClass, ExpiryFormat, Login, Rotation, TokenEndpoint},
+    grant::{EndpointSource, ErrorClass, ExpiryFormat, TokenEndpoint},
     middleware::{BearerAuthLayer, Origins},
     provider::{base_url::BaseUrl, code_in::CODE_AT, credential::credential},
     source::{FetchContext, TokenSource},
@@ -43,7 +43,7 @@ const REFRESH_PATH: &str = "/auth/refresh";
 /// # Ok::<(), tower_token::TokenError>(())
 /// ```
 pub struct Yolcu360<T: TokenStore = MemoryStore> {
-    rotation: Rotation<EndpointExchange, T>,
+    source: EndpointSource<T>,
     origins: Origins,
 }
 
@@ -72,9 +72,8 @@ impl Yolcu360 {
     ) -> Result<Yolcu360, TokenError> {
         let (key, secret) = (Zeroizing::new(key.into()), Zeroizing::new(secret.into()));
         let secrets = [("key", credential(VENDOR, "key", &key)?), ("secret", credential(VENDOR, "secret", &secret)?)];
-        let exchange = EndpointExchange::new(&token_endpoint(), transport.into(), secrets)?;
-        let rotation = Rotation::new(exchange, Login::new(MemoryStore::new()));
-        Ok(Yolcu360 { rotation, origins: BaseUrl::parse(VENDOR, BASE_URL)?.into_origins() })
+        let source = token_endpoint().source(transport, secrets)?;
+        Ok(Yolcu360 { source, origins: BaseUrl::parse(VENDOR, BASE_URL)?.into_origins() })
     }
 }
 
@@ -86,7 +85,7 @@ impl<T: TokenStore> Yolcu360<T> {
     /// A [`MemoryStore`]: a restart loses the login, which here costs one more with key and secret, and no call notices.
     #[must_use]
     pub fn store<U: TokenStore>(self, store: U) -> Yolcu360<U> {
-        Yolcu360 { rotation: Rotation::new(self.rotation.exchange().clone(), Login::new(store)), origins: self.origins }
+        Yolcu360 { source: self.source.store(store), origins: self.origins }
     }
 
     /// Another place than [`BASE_URL`]: staging, an emulator, a proxy. Login and refresh are sent there, and
@@ -97,8 +96,8 @@ impl<T: TokenStore> Yolcu360<T> {
     /// `Misconfigured` unless it is https, or plain http to loopback, without user info, query or fragment.
     pub fn base_url(self, url: impl AsRef<str>) -> Result<Yolcu360<T>, TokenError> {
         let base = BaseUrl::parse(VENDOR, url.as_ref())?;
-        let exchange = self.rotation.exchange().clone().sent_to(base.at(LOGIN_PATH)?, Some(base.at(REFRESH_PATH)?));
-        Ok(Yolcu360 { rotation: Rotation::new(exchange, self.rotation.login().clone()), origins: base.into_origins() })
+        let source = self.source.sent_to(base.at(LOGIN_PATH)?, Some(base.at(REFRESH_PATH)?));
+        Ok(Yolcu360 { source, origins: base.into_origins() })
     }
 
     /// Where the tokens may go: the origin of the base URL.
@@ -117,13 +116,13 @@ impl<T: TokenStore> Yolcu360<T> {
 
 impl<T: TokenStore> TokenSource for Yolcu360<T> {
     async fn fetch(&mut self, cx: FetchContext) -> Result<AccessToken, TokenError> {
-        self.rotation.fetch(cx).await
+        self.source.fetch(cx).await
     }
 }
 
 impl<T: TokenStore> fmt::Debug for Yolcu360<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Yolcu360").field(self.rotation.exchange()).finish()
+        f.debug_tuple("Yolcu360").field(&self.source).finish()
     }
 }
 
@@ -312,7 +311,7 @@ mod tests {
         );
         let error = Yolcu360::over(service(), KEY, SECRET).unwrap().base_url("http://api.pro.yolcu360.com").unwrap_err();
         assert_eq!(error.to_string(), "Yolcu360: `base_url` must be https; plain http is for loopback alone");
-        let shown = r#"Yolcu360(EndpointExchange { url: "https://staging.test/v1/auth/login", .. })"#;
+        let shown = r#"Yolcu360(EndpointSource { url: "https://staging.test/v1/auth/login", .. })"#;
         assert_eq!(format!("{:?}", source.base_url("https://staging.test/v1/").unwrap()), shown);
     }
 }
