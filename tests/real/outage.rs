@@ -39,7 +39,8 @@ impl Drop for Scratch {
 #[tokio::test]
 async fn the_authorization_server_is_killed_and_comes_back() {
     let scratch = Scratch::new();
-    let (Some(server), Some(beside)) = (own(&scratch.0, 0), own(&scratch.0, 0)) else { return };
+    let Some(server) = own(&scratch.0, 0) else { return };
+    let Some(beside) = own(&scratch.0, 0) else { return };
     let mut world = World::of(server.clone()).await;
     world.server = beside;
     let (grant, store) = (world.grant(), MemoryStore::new());
