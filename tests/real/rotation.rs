@@ -1,9 +1,9 @@
 use futures::future::join_all;
-use tower_token::{ErrorKind, TokenError, grant::oauth::UserLogin, store::MemoryStore};
+use tower_token::{ErrorKind, TokenError, clock::TokioClock, grant::oauth::UserLogin, refresh::Status, store::MemoryStore};
 
 use crate::{
     client::Client,
-    world::{LIFETIME, World, log_in, refresh_token},
+    world::{LIFETIME, World, log_in, refresh_token, token_error},
 };
 
 const ENGINES: usize = 20;
@@ -25,12 +25,13 @@ async fn all(world: &World, clients: &[Client], expected: &[u16]) {
     }
 }
 
-/// Waits until this has led each engine to another token.
-async fn renewed(clients: &[Client], cause: impl FnOnce()) {
-    let before: Vec<_> = clients.iter().map(|client| (client.tokens.status().generation(), client.tokens.subscribe())).collect();
+/// Waits until each engine has made the attempt that this leads to, whatever comes of it.
+async fn attempted(clients: &[Client], cause: impl FnOnce()) {
+    let before: Vec<_> = clients.iter().map(|client| (client.tokens.status(), client.tokens.subscribe())).collect();
     cause();
-    for (generation, mut changes) in before {
-        changes.wait_for(|status| status.generation() > generation).await.unwrap();
+    for (before, mut changes) in before {
+        let done = |now: &Status| now.generation() != before.generation() || now.failures() != before.failures();
+        changes.wait_for(done).await.unwrap();
     }
 }
 
@@ -44,7 +45,7 @@ async fn engines_that_race_present_each_refresh_token_once() {
     for _ in 0..5 {
         let used = refresh_token(&store).await;
         assert_eq!(world.presented(&used).await, 0);
-        renewed(&clients, || world.clock.advance(LIFETIME)).await;
+        attempted(&clients, || world.clock.advance(LIFETIME)).await;
         all(&world, &clients, &[200]).await;
         assert_eq!(world.presented(&used).await, 1);
         assert_ne!(used, refresh_token(&store).await);
@@ -65,6 +66,26 @@ async fn engines_that_meet_a_dead_token_present_the_refresh_token_once() {
     assert_eq!(world.presented(&used).await, 1);
     assert_eq!(world.presented(&refresh_token(&store).await).await, 0);
     assert!(clients.iter().all(|client| client.tokens.status().replays() == 1));
+}
+
+/// F19: a logout races the refresh of 20 engines. Whoever comes first, nobody has a token afterwards that the server takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_logout_that_races_a_refresh_is_the_last_word() {
+    let Some(world) = World::shared().await else { return };
+    let store = MemoryStore::new();
+    let clients = engines(&world, &store).await;
+    all(&world, &clients, &[200]).await;
+    // By the real clock: the time that passes here in one step is no reason to give the logout up.
+    let user = UserLogin::with_store(world.grant().refresh_grant(), store.clone());
+    let user = user.revocation(world.revocation().clock(TokioClock));
+    let (ended, ()) = tokio::join!(user.end(), attempted(&clients, || world.clock.advance(LIFETIME)));
+    ended.unwrap();
+    for client in &clients {
+        match client.send(world.request("", "/orders")).await {
+            Ok(answer) => assert_eq!(answer.status, 401),
+            Err(error) => assert_eq!(token_error(error).kind(), ErrorKind::Refused),
+        }
+    }
 }
 
 /// RFC 9700 section 4.14.2: a refresh token that is presented a second time, by a thief say, ends the login of both. What its user

@@ -53,6 +53,8 @@ impl Revocation {
 
     /// Ends an access token. `Misconfigured` with the code `unsupported_token_type` where the server cannot.
     ///
+    /// Of a login, some servers end all of it then (RFC 7009 section 2.1 allows it): a user has to log in again.
+    ///
     /// # Errors
     ///
     /// As [`revoke_refresh_token`](Self::revoke_refresh_token).
