@@ -31,8 +31,8 @@ async fn a_client_proves_who_it_is() {
     }
 }
 
-/// G9: with the secret of another, an id that nobody has, and a header whose parts are not encoded, of which the server's decoding
-/// makes another secret.
+/// G9: with the secret of another, an id that nobody has, and a header whose parts are not encoded, of which the server's
+/// decoding makes another secret.
 #[tokio::test]
 async fn a_client_that_does_not_is_refused() {
     let Some(world) = World::shared().await else { return };

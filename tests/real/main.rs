@@ -1,5 +1,5 @@
-//! Against a real authorization server, `oidc-provider` in Node, and a resource server that looks its tokens up there: `README.md`
-//! beside this file says how to run it. Without Node, each test passes and says on standard error that it was SKIPPED.
+//! Against a real authorization server, `oidc-provider` in Node, and a resource server that looks its tokens up there:
+//! `README.md` beside this file says how to run it. Without Node, each test passes and says on standard error that it was SKIPPED.
 #![cfg(all(unix, feature = "testing"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

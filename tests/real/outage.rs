@@ -34,8 +34,8 @@ impl Drop for Scratch {
     }
 }
 
-/// E3, E12: the authorization server is killed and comes back, in the middle of traffic. The resource server is a process beside it
-/// over the same records. While the token is good, nobody notices; then the error is one that passes; and the login outlives it.
+/// E3, E12: the authorization server is killed and comes back, in the middle of traffic. The resource server is a process
+/// beside it, over the same records. While the token is good, nobody notices; then the error is one that passes; and the login outlives it.
 #[tokio::test]
 async fn the_authorization_server_is_killed_and_comes_back() {
     let scratch = Scratch::new();

@@ -48,7 +48,7 @@ async fn a_token_that_was_revoked_is_replaced() {
     assert_eq!(refreshes(&client.tokens.status()), (2, 1, 1));
 }
 
-/// RFC 7009 section 2.1, of a user: with the access token, this server ends the login. So its user is told, with the first answer.
+/// RFC 7009 section 2.1, of a user: with the access token, this server ends the login. Its user is told with the first answer.
 #[tokio::test]
 async fn a_login_may_end_with_its_access_token() {
     let Some(world) = World::shared().await else { return };

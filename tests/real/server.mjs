@@ -1,7 +1,7 @@
-// The servers that the tests of this folder run against: oidc-provider with a configuration of our own, and a resource server that
-// looks its tokens up in the provider's store.
+// The servers that the tests of this folder run against: oidc-provider with a configuration of our own, and a resource server
+// that looks its tokens up in the provider's store.
 //
-// One argument, JSON: `store`, a folder that outlives the process (memory, without it), and `port`, the issuer's (any, without it).
+// One argument, JSON: `store`, a folder that outlives the process (memory, without it), and `port`, the issuer's (any, without).
 // Prints one line of JSON when both listen, and ends when its standard input does.
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -122,8 +122,8 @@ function authorizationServer(issuer, keys) {
     scopes: ['openid', 'offline_access', 'orders:read', 'orders:write'],
     acrValues: [MFA],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
-    // `at_hash` is optional in the code flow (OpenID Connect Core 3.1.3.6), and the provider leaves it out. Of a token that is given
-    // under that name it makes the hash.
+    // `at_hash` is optional in the code flow (OpenID Connect Core 3.1.3.6), and the provider leaves it out. Of a token that is
+    // given under that name it makes the hash.
     claims: { openid: ['sub', 'at_hash'] },
     findAccount: ({ oidc }, accountId) => ({
       accountId,
