@@ -53,6 +53,8 @@
 //! | [`middleware`] | 3 | How does it ride on a request, and what happens on a 401? |
 #![cfg_attr(feature = "provider", doc = "| [`provider`] | 4 | Which quirks has a vendor? |")]
 #![cfg_attr(not(feature = "provider"), doc = "| `provider` | 4 | Which quirks has a vendor? |")]
+#![cfg_attr(feature = "reqwest", doc = "| [`adapter`] | 4 | Who carries the bytes? |")]
+#![cfg_attr(not(feature = "reqwest"), doc = "| `adapter` | 4 | Who carries the bytes? |")]
 #![cfg_attr(feature = "testing", doc = "| [`testing`] | 5 | Who plays the server in a test? |")]
 #![cfg_attr(not(feature = "testing"), doc = "| `testing` | 5 | Who plays the server in a test? |")]
 //! | [`guide`] | prose | Why is it so, what is guaranteed, what should I not do, what does it do under load? |
@@ -65,10 +67,14 @@
 //! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
 //! | `id-token` | id_tokens: signatures by `jsonwebtoken` over aws-lc-rs; implies `grant` | |
+//! | `reqwest` | the layer over `reqwest::Client`, and token calls over it | |
+//! | `reqwest-middleware` | the layer as a middleware of `reqwest-middleware`; implies `reqwest` | |
 //! | `testing` | emulators, a scripted server, a clock set by hand; implies `client`, `provider` and `id-token` | |
 //!
 //! Without any, the core remains: layers, engine, and sources of your own.
 
+#[cfg(feature = "reqwest")]
+pub mod adapter;
 pub mod clock;
 mod error;
 #[cfg(feature = "grant")]

@@ -90,6 +90,11 @@ impl HeaderStyle {
         HeaderStyle { name: AUTHORIZATION, prefix: format!("{} ", C::NAME) }
     }
 
+    #[cfg(feature = "reqwest-middleware")]
+    pub(crate) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
     pub(crate) fn is_on(&self, headers: &HeaderMap) -> bool {
         headers.contains_key(&self.name)
     }

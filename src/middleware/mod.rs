@@ -38,9 +38,11 @@ pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
 #[cfg(feature = "reqwest-middleware")]
 pub(crate) use layer::Common;
 pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeaderLayer, OnUnavailable, ReplayMethods};
-#[cfg(feature = "provider")]
+#[cfg(any(feature = "provider", feature = "reqwest"))]
 pub(crate) use origin::Destination;
 pub use origin::Origins;
 pub use per_request::{NewToken, NoReplay};
+#[cfg(feature = "reqwest")]
+pub(crate) use replay::at_once;
 pub use replay::{CloneBody, Kept, Known, KnownOrEmpty, Never, ReplayPolicy, ReplayWith};
 pub use service::AuthService;

@@ -13,7 +13,7 @@ use http_body_util::{Empty, Full};
 ///
 /// | policy | keeps |
 /// |---|---|
-/// | [`Known`] (default) | `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes`, `()`; takes every body |
+/// | [`Known`] (default) | `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes`, `()`, and a `reqwest::Body` of bytes; takes every body |
 /// | [`KnownOrEmpty`] | the same, and any body that is empty from the start: for boxed, axum and tonic bodies |
 /// | [`CloneBody`] | any body that is `Clone` |
 /// | [`BoundedBuffer`](super::BoundedBuffer) | any stream up to a limit, if it was sent to its end |
@@ -67,7 +67,7 @@ impl<B> Kept<B> {
         Kept(Inner::Later(Box::new(Box::new(make))))
     }
 
-    pub(super) fn into_body(self) -> Option<B> {
+    pub(crate) fn into_body(self) -> Option<B> {
         match self.0 {
             Inner::Body(body) => Some(body),
             Inner::Later(make) => make(),
@@ -82,6 +82,8 @@ impl<B> fmt::Debug for Kept<B> {
 }
 
 /// Keeps bodies whose type is known to be repeatable: `Full<Bytes>`, `Empty<Bytes>`, `String`, `Bytes` and `()`.
+///
+/// With the feature `reqwest` also a `reqwest::Body`, unless it is a stream; its bytes are shared, not copied.
 ///
 /// The default. It takes every body; any other type is sent once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -160,7 +162,10 @@ impl<B> ReplayPolicy<B> for Never {
 }
 
 /// A copy of a body whose type is one of those known to be repeatable. The comparisons of types cost nothing at run time.
-fn known<B: 'static>(body: &B) -> Option<B> {
+fn known<B: 'static>(body: &mut B) -> Option<B> {
+    if let Some(copy) = copy_of_reqwest(body) {
+        return Some(copy);
+    }
     copy_of::<Full<Bytes>, B>(body)
         .or_else(|| copy_of::<Empty<Bytes>, B>(body))
         .or_else(|| copy_of::<String, B>(body))
@@ -170,10 +175,43 @@ fn known<B: 'static>(body: &B) -> Option<B> {
 
 /// A clone of `body` if its type `B` is `K`.
 fn copy_of<K: Clone + 'static, B: 'static>(body: &B) -> Option<B> {
-    let copy = (body as &dyn Any).downcast_ref::<K>()?.clone();
+    (body as &dyn Any).downcast_ref::<K>().cloned().and_then(cast)
+}
+
+/// `value` if its type `K` is `B`.
+fn cast<K: 'static, B: 'static>(value: K) -> Option<B> {
     let mut place: Option<B> = None;
-    *(&mut place as &mut dyn Any).downcast_mut::<Option<K>>()? = Some(copy);
+    *(&mut place as &mut dyn Any).downcast_mut::<Option<K>>()? = Some(value);
     place
+}
+
+/// A second body of the same bytes if `B` is `reqwest::Body`, whose `try_clone` is private, and no stream.
+#[cfg(feature = "reqwest")]
+fn copy_of_reqwest<B: 'static>(body: &mut B) -> Option<B> {
+    let body = (body as &mut dyn Any).downcast_mut::<reqwest::Body>()?;
+    body.as_bytes()?;
+    let bytes = at_once(body);
+    *body = bytes.clone().into();
+    cast(reqwest::Body::from(bytes))
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn copy_of_reqwest<B>(_: &mut B) -> Option<B> {
+    None
+}
+
+/// The bytes of a body that has them at hand in one piece, taken out of it.
+#[cfg(feature = "reqwest")]
+pub(crate) fn at_once<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Bytes {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
+    match Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    }
 }
 
 #[cfg(test)]

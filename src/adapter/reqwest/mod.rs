@@ -1,0 +1,57 @@
+//! `reqwest::Client` under the layer, and under token calls.
+//!
+//! [`ReqwestService`] is a tower service for `http::Request`, so that [`BearerAuthLayer`](crate::BearerAuthLayer) and all of
+//! tower's middleware stack on reqwest; [`transport`] carries token calls. For a `reqwest::RequestBuilder` to begin requests with,
+//! use the `reqwest_middleware` adapter instead.
+//!
+//! # Redirects
+//!
+//! reqwest follows redirects by itself, under the layer's eyes. On a hop to another origin it takes `Authorization` off, and the
+//! other headers that it knows for secrets, but not a header name of your own. So:
+//!
+//! | client | follows | a header name of your own |
+//! |---|---|---|
+//! | [`ReqwestService::new`] | within the list: [`Origins::redirect_policy`](crate::Origins::redirect_policy) | goes to listed origins only |
+//! | [`ReqwestService::over`] | as your client does | the request is refused, not sent |
+//! | [`ReqwestService::over_redirect_free`] | nothing, you say | goes where the request goes |
+//!
+//! An answer from another origin than the request's is marked with [`LeftOrigin`](crate::middleware::LeftOrigin): its 401 says
+//! nothing about the token, so that nothing is renewed and nothing sent again.
+//!
+//! # TLS
+//!
+//! Which TLS there is, if any, is up to the features of your own `reqwest` dependency: its default brings rustls. Without, a
+//! request to an `https` URL fails to connect, and its error says that the scheme is not http.
+//!
+//! # Examples
+//!
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_token::adapter::reqwest::ReqwestService;
+//! use tower_token::{BearerAuthLayer, Origins, StaticToken};
+//!
+//! # fn main() -> Result<(), tower_token::TokenError> {
+//! let origins = "https://api.example.com".parse::<Origins>()?;
+//! let service = ReqwestService::new(&origins)?;
+//! let client = ServiceBuilder::new().layer(BearerAuthLayer::new(origins, StaticToken::new("secret")?)).service(service);
+//! # drop(client);
+//! # Ok(()) }
+//! ```
+
+mod body;
+mod error;
+mod future;
+mod redirect;
+mod service;
+mod transport;
+
+pub use error::ReqwestError;
+pub use future::ResponseFuture;
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use redirect::mark;
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use redirect::{allows, is_stripped};
+pub use service::ReqwestService;
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use service::client;
+pub use transport::transport;

@@ -1,0 +1,63 @@
+use http::{
+    Extensions, HeaderName, Uri,
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
+};
+use reqwest::{Url, redirect::Policy};
+
+use crate::middleware::{Destination, LeftOrigin, Origins};
+
+/// The most hops that are followed, as in reqwest's own default.
+const HOPS: usize = 10;
+
+impl Origins {
+    /// Follows redirects to origins of this list, at most 10 in a row, and hands back the redirect itself where one leads
+    /// elsewhere: for the `ClientBuilder` of a client under the layer.
+    ///
+    /// A hop from one listed origin to another loses `Authorization` all the same: reqwest takes it off. Its answer is marked
+    /// with [`LeftOrigin`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_token::Origins;
+    ///
+    /// # fn main() -> Result<(), tower_token::BoxError> {
+    /// let origins = "https://api.example.com".parse::<Origins>()?;
+    /// let client = reqwest::Client::builder().redirect(origins.redirect_policy()).build()?;
+    /// # drop(client);
+    /// # Ok(()) }
+    /// ```
+    pub fn redirect_policy(&self) -> Policy {
+        let (origins, limited) = (self.clone(), Policy::limited(HOPS));
+        Policy::custom(move |attempt| match allows(&origins, attempt.url()) {
+            true => limited.redirect(attempt),
+            false => attempt.stop(),
+        })
+    }
+}
+
+/// Whether a request to `url` may carry the token.
+pub(crate) fn allows(origins: &Origins, url: &Url) -> bool {
+    // Of an `http` or `https` URL always a URI: user info, which need not be one, is left out.
+    let uri = url.origin().ascii_serialization().parse::<Uri>();
+    uri.is_ok_and(|uri| origins.judge(&uri) == Destination::Allowed)
+}
+
+/// What reqwest compares before it takes headers off.
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
+/// Marks an answer that came from elsewhere than the request was sent to.
+pub(crate) fn mark(extensions: &mut Extensions, sent_to: &Url, came_from: &Url) {
+    if !same_origin(sent_to, came_from) {
+        extensions.insert(LeftOrigin);
+    }
+}
+
+/// Whether reqwest takes a header off on a hop to another origin.
+pub(crate) fn is_stripped(name: &HeaderName) -> bool {
+    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE].contains(name) || name == "cookie2"
+}
