@@ -8,14 +8,15 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Extensions, HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tower_service::Service;
 
 use super::{
+    carrier::{Carrier, Outgoing, Reply},
     challenge::{self, Verdict},
-    layer::{Config, Generation, OnUnavailable},
+    layer::{Common, Config, Generation, OnUnavailable},
     service::Link,
     snapshot::Snapshot,
 };
@@ -47,33 +48,6 @@ pub struct NotReplayed;
 #[expect(clippy::exhaustive_structs, reason = "a mark that others put; there is nothing to add")]
 pub struct LeftOrigin;
 
-/// What is looked at of an answer, whoever carried it.
-pub(crate) trait Reply {
-    fn status(&self) -> StatusCode;
-    fn headers(&self) -> &HeaderMap;
-    fn extensions(&self) -> &Extensions;
-    fn extensions_mut(&mut self) -> &mut Extensions;
-}
-
-impl<R> Reply for Response<R> {
-    #[inline]
-    fn status(&self) -> StatusCode {
-        self.status()
-    }
-
-    fn headers(&self) -> &HeaderMap {
-        self.headers()
-    }
-
-    fn extensions(&self) -> &Extensions {
-        self.extensions()
-    }
-
-    fn extensions_mut(&mut self) -> &mut Extensions {
-        self.extensions_mut()
-    }
-}
-
 /// What it takes to look at the answer to a request and to send it again.
 pub(super) struct Flight<S, B> {
     pub(super) link: Arc<Link<S>>,
@@ -99,7 +73,7 @@ impl<S, B> Flight<S, B> {
 
     /// Whether the token was rejected. If not, the answer is the caller's as it is now.
     #[inline]
-    pub(super) fn is_rejected<R>(&self, response: &mut Response<R>) -> bool {
+    pub(super) fn is_rejected<R: Body + Send>(&self, response: &mut Response<R>) -> bool {
         self.config().is_rejected(self.generation, response)
     }
 
@@ -119,33 +93,21 @@ impl<S, B> Flight<S, B> {
         }
     }
 
-    /// Waits for a newer token and sends the request once more. Without one, the first answer is handed back whole.
-    async fn replay<R>(mut self, mut request: Request<B>, mut response: Response<R>) -> Result<Response<R>, AuthError<S::Error>>
+    async fn replay<R>(self, request: Request<B>, response: Response<R>) -> Result<Response<R>, AuthError<S::Error>>
     where
-        S: Service<Request<B>, Response = Response<R>> + Clone,
-        R: Body,
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send,
+        S::Future: Send,
+        B: Send,
+        R: Body + Send,
     {
-        let token = match self.config().token(Ask::NewerThan(self.generation)).await {
-            Ok(token) => token,
-            Err(error) => {
-                self.config().hand_back(self.generation, error, &mut response);
-                return Ok(response);
-            }
-        };
-        drain(response.into_body(), self.config().handle.clock()).await;
-        self.generation = token.generation();
-        self.link.common.authenticate(request.headers_mut(), &token)?;
-        self.config().handle.count_replay(true);
-        let mut response = self.link.send(request).await?;
-        self.config().replayed(self.generation, &mut response);
-        Ok(response)
+        self.link.common.replay(self.generation, request, response, &*self.link).await
     }
 }
 
 /// Sends a request that has to wait for its token, holding nothing of the inner service meanwhile.
 pub(super) async fn first_token<S, B, R>(
     link: Arc<Link<S>>,
-    mut request: Request<B>,
+    request: Request<B>,
     kept: Option<Snapshot<B>>,
     need: Need,
 ) -> Result<Response<R>, AuthError<S::Error>>
@@ -155,21 +117,59 @@ where
     B: Send + 'static,
     R: Body + Send + 'static,
 {
-    let config = &link.common.config;
-    let token = match config.token(need.ask).await {
-        Ok(token) => token,
-        Err(_) if need.or_bare => return link.send(request).await,
-        Err(error) => return Err(AuthError::Token(error)),
-    };
-    link.common.authenticate(request.headers_mut(), &token)?;
-    let mut response = link.send(request).await?;
-    let flight = Flight { link, generation: token.generation(), kept };
-    if !flight.is_rejected(&mut response) {
-        return Ok(response);
+    let again = || kept.and_then(Snapshot::restore);
+    link.common.send(request, again, need, &*link).await
+}
+
+impl Common {
+    /// Sends a request with a token, which is waited for if need be, and once more if that is rejected and `again` still gives
+    /// the request then.
+    pub(crate) async fn send<Q: Outgoing, C: Carrier<Q>>(
+        &self,
+        mut request: Q,
+        again: impl FnOnce() -> Option<Q>,
+        need: Need,
+        mut carrier: C,
+    ) -> Result<C::Reply, AuthError<C::Error>> {
+        let token = match self.config.needed(need.ask).await {
+            Ok(token) => token,
+            Err(_) if need.or_bare => return carrier.carry(request).await,
+            Err(error) => return Err(AuthError::Token(error)),
+        };
+        self.authenticate(request.headers_mut(), &token)?;
+        let generation = token.generation();
+        let mut reply = carrier.carry(request).await?;
+        if !self.config.is_rejected(generation, &mut reply) {
+            return Ok(reply);
+        }
+        match self.config.rejected(generation, again(), &mut reply) {
+            Some(again) => self.replay(generation, again, reply, carrier).await,
+            None => Ok(reply),
+        }
     }
-    match flight.rejected(response) {
-        Landing::Done(response) => Ok(response),
-        Landing::Replay(future) => future.await,
+
+    /// Waits for a newer token and sends the request once more. Without one, the first answer is handed back whole.
+    pub(super) async fn replay<Q: Outgoing, C: Carrier<Q>>(
+        &self,
+        generation: u64,
+        mut request: Q,
+        mut reply: C::Reply,
+        mut carrier: C,
+    ) -> Result<C::Reply, AuthError<C::Error>> {
+        let config = &self.config;
+        let token = match config.token(Ask::NewerThan(generation)).await {
+            Ok(token) => token,
+            Err(error) => {
+                config.hand_back(generation, error, &mut reply);
+                return Ok(reply);
+            }
+        };
+        drain(reply.into_body(), config.handle.clock()).await;
+        self.authenticate(request.headers_mut(), &token)?;
+        config.handle.count_replay(true);
+        let mut reply = carrier.carry(request).await?;
+        config.replayed(token.generation(), &mut reply);
+        Ok(reply)
     }
 }
 
@@ -195,7 +195,7 @@ impl Need {
 impl Config {
     /// Whether the token was rejected. If not, the answer is the caller's as it is now.
     #[inline]
-    pub(crate) fn is_rejected(&self, generation: u64, reply: &mut impl Reply) -> bool {
+    fn is_rejected(&self, generation: u64, reply: &mut impl Reply) -> bool {
         // Most answers are neither, and then nothing else is looked at.
         let doubtful = matches!(reply.status().as_u16(), 401 | 403) || self.rejected_when.is_some();
         let rejected = doubtful && self.watch && self.rejects(reply);
@@ -207,7 +207,7 @@ impl Config {
 
     /// Takes a rejection to the engine, and says whether the request, if it was kept, is to be sent again once there is a newer
     /// token. If not, the answer is the caller's as it is now.
-    pub(crate) fn rejected<T>(&self, generation: u64, again: Option<T>, reply: &mut impl Reply) -> Option<T> {
+    fn rejected<T>(&self, generation: u64, again: Option<T>, reply: &mut impl Reply) -> Option<T> {
         if again.is_none() {
             reply.extensions_mut().insert(NotReplayed);
             self.handle.count_replay(false);
@@ -226,13 +226,13 @@ impl Config {
     }
 
     /// No newer token came: the first answer is the caller's.
-    pub(crate) fn hand_back(&self, generation: u64, error: TokenError, reply: &mut impl Reply) {
+    fn hand_back(&self, generation: u64, error: TokenError, reply: &mut impl Reply) {
         reply.extensions_mut().insert(error);
         self.mark(generation, reply);
     }
 
     /// The second answer is the caller's, whatever it is; a second rejection only has its challenge put beside it.
-    pub(crate) fn replayed(&self, generation: u64, reply: &mut impl Reply) {
+    fn replayed(&self, generation: u64, reply: &mut impl Reply) {
         self.rejects(reply);
         self.mark(generation, reply);
     }
@@ -261,8 +261,17 @@ impl Config {
         rejected
     }
 
+    /// A token, and the published one without asking where any will do.
+    async fn needed(&self, ask: Ask) -> Result<AccessToken, TokenError> {
+        let published = if matches!(ask, Ask::Token { .. }) { self.handle.cell().token() } else { None };
+        match published {
+            Some(token) => Ok(token),
+            None => self.token(ask).await,
+        }
+    }
+
     /// A token, waited for within the layer's bound.
-    pub(crate) async fn token(&self, ask: Ask) -> Result<AccessToken, TokenError> {
+    async fn token(&self, ask: Ask) -> Result<AccessToken, TokenError> {
         let limit = self.handle.clock().sleep(self.wait)?;
         tokio::select! {
             biased;
@@ -276,7 +285,7 @@ impl Config {
 }
 
 /// Reads what little is left of a body, so that its connection can be used again; a longer or slower one is dropped.
-pub(crate) async fn drain<R: Body>(body: R, clock: &dyn Clock) {
+async fn drain<R: Body>(body: R, clock: &dyn Clock) {
     let Ok(limit) = clock.sleep(DRAIN_TIME) else { return };
     let mut body = pin!(body);
     let read = async {

@@ -17,6 +17,7 @@
 //! ```
 
 mod bounded_buffer;
+mod carrier;
 mod challenge;
 mod flight;
 mod future;
@@ -29,10 +30,12 @@ mod service;
 mod snapshot;
 
 pub use bounded_buffer::{BoundedBuffer, BufferedBody};
-pub use challenge::Challenge;
-pub use flight::{LeftOrigin, NotReplayed};
 #[cfg(feature = "reqwest-middleware")]
-pub(crate) use flight::{Need, Reply, drain};
+pub(crate) use carrier::{Carrier, Outgoing, Reply};
+pub use challenge::Challenge;
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use flight::Need;
+pub use flight::{LeftOrigin, NotReplayed};
 pub use future::ResponseFuture;
 pub use header::{Bearer, HeaderStyle, OAuth, Scheme};
 #[cfg(feature = "reqwest-middleware")]

@@ -11,6 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    carrier::Carrier,
     flight::{Flight, Need, first_token},
     future::ResponseFuture,
     header::{Header, LocalHeader},
@@ -53,12 +54,20 @@ impl<S: Clone> Link<S> {
         // A service whose `clone` panicked is as good as it ever was.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
-    /// Sends a request through a clone that has been made ready for it.
-    pub(super) async fn send<B>(&self, request: Request<B>) -> Result<S::Response, AuthError<S::Error>>
-    where
-        S: Service<Request<B>>,
-    {
+/// Sends each request through a clone that has been made ready for it.
+impl<S, B, R> Carrier<Request<B>> for &Link<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send,
+    S::Future: Send,
+    B: Send,
+    R: Body + Send,
+{
+    type Reply = Response<R>;
+    type Error = S::Error;
+
+    async fn carry(&mut self, request: Request<B>) -> Result<Response<R>, AuthError<S::Error>> {
         let mut service = self.service();
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(AuthError::Service)?;
         let response = service.call(request);

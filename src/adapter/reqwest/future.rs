@@ -43,8 +43,7 @@ impl Future for ResponseFuture {
         Poll::Ready(match &mut self.0 {
             State::Sent { pending, url } => match ready!(Pin::new(pending).poll(cx)) {
                 Ok(mut response) => {
-                    let came_from = response.url().clone();
-                    mark(response.extensions_mut(), url, &came_from);
+                    mark(&mut response, url);
                     Ok(response.into())
                 }
                 Err(error) => Err(ReqwestError::reqwest(error)),

@@ -47,11 +47,10 @@ mod transport;
 
 pub use error::ReqwestError;
 pub use future::ResponseFuture;
-#[cfg(feature = "reqwest-middleware")]
-pub(crate) use redirect::mark;
-#[cfg(feature = "reqwest-middleware")]
-pub(crate) use redirect::{allows, is_stripped};
 pub use service::ReqwestService;
-#[cfg(feature = "reqwest-middleware")]
-pub(crate) use service::client;
 pub use transport::transport;
+#[cfg(feature = "reqwest-middleware")]
+pub(super) use {
+    redirect::{allows, is_stripped, mark},
+    service::client,
+};

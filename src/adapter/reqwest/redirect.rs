@@ -1,8 +1,8 @@
 use http::{
-    Extensions, HeaderName, Uri,
+    HeaderName, Uri,
     header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
 };
-use reqwest::{Url, redirect::Policy};
+use reqwest::{Response, Url, redirect::Policy};
 
 use crate::middleware::{Destination, LeftOrigin, Origins};
 
@@ -37,27 +37,27 @@ impl Origins {
 }
 
 /// Whether a request to `url` may carry the token.
-pub(crate) fn allows(origins: &Origins, url: &Url) -> bool {
+pub(in crate::adapter) fn allows(origins: &Origins, url: &Url) -> bool {
     // Of an `http` or `https` URL always a URI: user info, which need not be one, is left out.
     let uri = url.origin().ascii_serialization().parse::<Uri>();
     uri.is_ok_and(|uri| origins.judge(&uri) == Destination::Allowed)
 }
 
 /// What reqwest compares before it takes headers off.
-pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+fn is_same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
         && one.host_str() == other.host_str()
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
 /// Marks an answer that came from elsewhere than the request was sent to.
-pub(crate) fn mark(extensions: &mut Extensions, sent_to: &Url, came_from: &Url) {
-    if !same_origin(sent_to, came_from) {
-        extensions.insert(LeftOrigin);
+pub(in crate::adapter) fn mark(response: &mut Response, sent_to: &Url) {
+    if !is_same_origin(sent_to, response.url()) {
+        response.extensions_mut().insert(LeftOrigin);
     }
 }
 
 /// Whether reqwest takes a header off on a hop to another origin.
-pub(crate) fn is_stripped(name: &HeaderName) -> bool {
+pub(in crate::adapter) fn is_stripped(name: &HeaderName) -> bool {
     [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE].contains(name) || name == "cookie2"
 }

@@ -68,7 +68,7 @@ impl ReqwestService {
 }
 
 /// A client that follows redirects within `origins` only.
-pub(crate) fn client(origins: &Origins) -> Result<Client, TokenError> {
+pub(in crate::adapter) fn client(origins: &Origins) -> Result<Client, TokenError> {
     let client = Client::builder().redirect(origins.redirect_policy()).referer(false).build();
     client.map_err(no_client)
 }

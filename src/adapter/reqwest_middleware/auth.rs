@@ -1,0 +1,139 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::{Body, Request, Response};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next};
+
+use super::{copy::Copy, rest::Rest};
+use crate::{
+    adapter::reqwest::{allows, client as reqwest_client, is_stripped},
+    error::{AuthError, ErrorKind, TokenError},
+    middleware::{AuthLayer, CallerHeader, Common, Known, Need, NewToken, NoReplay, ReplayPolicy},
+};
+
+/// Puts the token on each request to an allowed origin and answers one 401 with a new token, as its
+/// [layer](crate::middleware::AuthLayer) says.
+///
+/// # Errors
+///
+/// A request that gets no token is not sent: its error is `reqwest_middleware::Error::Middleware`, which is downcast to a
+/// [`TokenError`]. All other errors are passed on as they are.
+///
+/// # Cancel safety
+///
+/// Dropping a request's future drops the request, and nothing else: the engine finishes what it has begun.
+///
+/// # Examples
+///
+/// ```
+/// use reqwest_middleware::{ClientBuilder, Error};
+/// use tower_token::adapter::reqwest_middleware::AuthMiddleware;
+/// use tower_token::{BearerAuthLayer, Origins, StaticToken, TokenError};
+///
+/// # async fn example() -> Result<(), tower_token::BoxError> {
+/// let origins = "https://api.example.com".parse::<Origins>()?;
+/// let auth = AuthMiddleware::new(BearerAuthLayer::new(origins, StaticToken::new("secret")?))?;
+/// let client = ClientBuilder::new(reqwest::Client::new()).with(auth).build();
+///
+/// match client.get("https://api.example.com/orders").send().await {
+///     Err(Error::Middleware(error)) if error.is::<TokenError>() => println!("no token: {error}"),
+///     other => drop(other?),
+/// }
+/// # Ok(()) }
+/// ```
+pub struct AuthMiddleware<P = Known> {
+    common: Common,
+    policy: P,
+}
+
+impl<P> AuthMiddleware<P> {
+    /// For a client of yours, which may follow redirects anywhere.
+    ///
+    /// # Errors
+    ///
+    /// `Misconfigured` for a [header name of your own](AuthLayer::header): reqwest would carry the token to wherever a server
+    /// points.
+    pub fn new<C>(layer: AuthLayer<C, P>) -> Result<AuthMiddleware<P>, TokenError> {
+        let middleware = AuthMiddleware::new_redirect_free(layer);
+        if is_stripped(middleware.common.config.style.name()) {
+            return Ok(middleware);
+        }
+        let text = "reqwest would carry a token under a header name of its own along on a redirect to another origin; say with \
+                    `AuthMiddleware::new_redirect_free` that the client follows none";
+        Err(TokenError::new(ErrorKind::Misconfigured, text))
+    }
+
+    /// For a client of yours that follows no redirect, or only as
+    /// [`Origins::redirect_policy`](crate::Origins::redirect_policy) does.
+    ///
+    /// **Danger**: nothing checks that. A client that does follow carries a token under a header name of your own to wherever a
+    /// server points.
+    pub fn new_redirect_free<C>(layer: AuthLayer<C, P>) -> AuthMiddleware<P> {
+        let (common, policy) = layer.into_parts();
+        AuthMiddleware { common, policy }
+    }
+
+    /// What it takes to send a request again, without the token's own header.
+    fn keep(&self, request: &mut Request, extensions: &Extensions) -> Option<Copy>
+    where
+        P: ReplayPolicy<Body>,
+    {
+        let config = &self.common.config;
+        if !config.watch || !config.replay_methods.contain(request.method()) || extensions.get::<NoReplay>().is_some() {
+            return None;
+        }
+        Copy::take(request, &self.policy)
+    }
+}
+
+/// A client of its own under the layer: it follows redirects within the layer's origins only and sends no `Referer`.
+///
+/// The header may have any name. For a client with settings of yours, and for more middleware, see [`AuthMiddleware`].
+///
+/// # Errors
+///
+/// `Misconfigured` if reqwest cannot make a client, as where its TLS finds no root certificates.
+pub fn client<C, P>(layer: AuthLayer<C, P>) -> Result<ClientWithMiddleware, TokenError>
+where
+    P: ReplayPolicy<Body> + Send + Sync + 'static,
+{
+    let middleware = AuthMiddleware::new_redirect_free(layer);
+    let client = reqwest_client(&middleware.common.config.origins)?;
+    Ok(ClientBuilder::new(client).with(middleware).build())
+}
+
+#[async_trait]
+impl<P: ReplayPolicy<Body> + Send + Sync + 'static> Middleware for AuthMiddleware<P> {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let config = &self.common.config;
+        if !allows(&config.origins, request.url()) {
+            return next.run(request, extensions).await;
+        }
+        let new_token = extensions.remove::<NewToken>().is_some();
+        if config.caller_header == CallerHeader::KeepCallers && config.style.is_on(request.headers()) {
+            return next.run(request, extensions).await;
+        }
+        let kept = self.keep(&mut request, extensions);
+        let need = if new_token { Need::new_token(&config.handle) } else { Need::token(config, kept.is_some()) };
+        let again = || kept.and_then(Copy::restore);
+        self.common.send(request, again, need, Rest { next, extensions }).await.map_err(|error| match error {
+            AuthError::Token(error) => Error::middleware(error),
+            AuthError::Service(error) => error,
+        })
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for AuthMiddleware<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthMiddleware")
+            .field("config", &self.common.config)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
