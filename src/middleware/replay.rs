@@ -235,6 +235,25 @@ mod tests {
         assert!(kept(Known, Empty::<Bytes>::new().boxed()).is_none());
     }
 
+    /// R3, R4: both bodies are the bytes that were there, and not a copy of them.
+    #[cfg(feature = "reqwest")]
+    #[test]
+    fn known_keeps_a_body_of_reqwests_that_is_bytes() {
+        for bytes in [vec![7; 1000], Vec::new()] {
+            let (expected, place) = (bytes.clone(), bytes.as_ptr());
+            let mut body = reqwest::Body::from(bytes);
+            let again = Known.keep(&mut body).and_then(Kept::into_body).unwrap();
+            for same in [&body, &again] {
+                let same = same.as_bytes().unwrap();
+                assert_eq!(same, expected);
+                assert!(same.is_empty() || same.as_ptr() == place);
+            }
+            let mut stream = reqwest::Body::wrap(body);
+            assert!(Known.keep(&mut stream).is_none());
+            assert!(stream.as_bytes().is_none());
+        }
+    }
+
     #[test]
     fn an_empty_body_of_any_type_is_kept_by_known_or_empty() {
         type Boxed = axum_core::body::Body;

@@ -8,14 +8,13 @@ use crate::error::{BoxError, ErrorKind, TokenError};
 ///
 /// It is kept as it is, unless it or one of its causes shows a URL: a URL may hold a secret in its query or user info, and
 /// whoever logs the chain of sources would print it. Such an error is replaced by its own text with those parts cut out.
-/// A [`TokenError`] is passed on.
+/// A [`TokenError`] is passed on, and so is one that is a cause: it says what kind of failure it is.
 ///
 /// The message names the kind of an I/O error at the bottom, as `connection refused`: the error itself is not shown.
 pub(super) fn wrap(message: &'static str, error: BoxError) -> TokenError {
-    let error = match error.downcast::<TokenError>() {
-        Ok(own) => return *own,
-        Err(error) => error,
-    };
+    if let Some(own) = chain(&*error).find_map(|error| error.downcast_ref::<TokenError>()) {
+        return own.clone();
+    }
     let io = chain(&*error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
     let message = match io.map(io::Error::kind) {
         None | Some(io::ErrorKind::Other) => message.to_owned(),
@@ -27,15 +26,29 @@ pub(super) fn wrap(message: &'static str, error: BoxError) -> TokenError {
 
 /// Whether a client could not even connect, so that nothing was sent.
 ///
-/// Only hyper's client says so in a way that can be relied on: the kind of an I/O error does not tell when it happened.
-#[cfg(feature = "client")]
+/// Only hyper's client and reqwest say so in a way that can be relied on: the kind of an I/O error does not tell when it happened.
 pub(super) fn is_connect(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| hyper_says_connect(error) || reqwest_says_connect(error))
+}
+
+#[cfg(feature = "client")]
+fn hyper_says_connect(error: &(dyn Error + 'static)) -> bool {
     use hyper_util::client::legacy;
-    chain(error).any(|error| error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect))
+    error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
 }
 
 #[cfg(not(feature = "client"))]
-pub(super) fn is_connect(_: &(dyn Error + 'static)) -> bool {
+fn hyper_says_connect(_: &(dyn Error + 'static)) -> bool {
+    false
+}
+
+#[cfg(feature = "reqwest")]
+fn reqwest_says_connect(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn reqwest_says_connect(_: &(dyn Error + 'static)) -> bool {
     false
 }
 
@@ -123,10 +136,41 @@ mod tests {
         assert!(!format!("{source:?}").contains("canary"));
     }
 
+    #[derive(Debug)]
+    struct Because<E>(E);
+
+    impl<E> fmt::Display for Because<E> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("failed because")
+        }
+    }
+
+    impl<E: Error + 'static> Error for Because<E> {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    /// F2: rotation may go on where nothing was sent, and only there; reqwest's errors are known by themselves, without hyper's.
+    #[cfg(feature = "reqwest")]
+    #[tokio::test]
+    async fn reqwest_says_whether_it_could_connect() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = reqwest::Client::new();
+        let hang_up = async { drop(listener.accept().await.unwrap()) };
+        let (lost, ()) = tokio::join!(client.get(&url).send(), hang_up);
+        assert!(!is_connect(&Because(lost.unwrap_err())));
+        drop(listener);
+        assert!(is_connect(&Because(client.get(&url).send().await.unwrap_err())));
+    }
+
     #[test]
     fn a_token_error_is_passed_on() {
         let own = wrap("failed", Box::new(TokenError::refused("no")));
         assert_eq!(own.kind(), ErrorKind::Refused);
+        let cause = wrap("failed", Box::new(Because(TokenError::refused("no"))));
+        assert_eq!(cause.kind(), ErrorKind::Refused);
     }
 
     proptest::proptest! {

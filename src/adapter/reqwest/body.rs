@@ -20,7 +20,6 @@ where
     take::<reqwest::Body, B>(&mut body)
         .or_else(|| take::<Full<Bytes>, B>(&mut body).map(|mut full| at_once(&mut full).into()))
         .or_else(|| take::<String, B>(&mut body).map(Into::into))
-        .or_else(|| take::<Bytes, B>(&mut body).map(Into::into))
         .or_else(|| body.take().map(reqwest::Body::wrap))
         .unwrap_or_default()
 }

@@ -1,7 +1,12 @@
+use std::time::Duration;
+
 use reqwest::{Client, redirect::Policy, retry};
 
 use super::service::{ReqwestService, no_client};
 use crate::{error::TokenError, transport::Transport};
+
+/// How long connecting may take: below the transport's timeout, so that the error says which part hung.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Token calls over a reqwest client of their own.
 ///
@@ -29,6 +34,7 @@ pub fn transport() -> Result<Transport, TokenError> {
         .retry(retry::never())
         // A connection that the server has closed meanwhile loses the request, and with it a refresh token.
         .pool_max_idle_per_host(0)
+        .connect_timeout(CONNECT)
         .referer(false)
         .no_gzip()
         .no_brotli()
@@ -36,4 +42,32 @@ pub fn transport() -> Result<Transport, TokenError> {
         .no_deflate()
         .build();
     client.map(|client| Transport::new(ReqwestService::over_redirect_free(client))).map_err(no_client)
+}
+
+#[cfg(all(test, feature = "grant"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, TokioClock},
+        transport::Answer,
+    };
+
+    /// F2: a refresh token that did not leave is not taken for one that a server may have used up, and the other way round.
+    #[tokio::test]
+    async fn what_could_not_connect_was_not_sent() {
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let request = || http::Request::get(format!("http://{}/", listener.local_addr().unwrap())).body(Default::default());
+        let hang_up = async { drop(listener.accept().await.unwrap()) };
+        let call = transport().unwrap().call(request().unwrap(), &clock);
+        let (lost, ()) = tokio::join!(call, hang_up);
+        assert!(matches!(lost, Answer::Lost(_)), "{lost:?}");
+
+        let request = request().unwrap();
+        drop(listener);
+        let unsent = transport().unwrap().call(request, &clock).await;
+        assert!(matches!(unsent, Answer::Unsent(_)), "{unsent:?}");
+    }
 }

@@ -19,10 +19,9 @@
 //!
 //! # Headers that are there already
 //!
-//! A header of the caller's, of a [request with user info](https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1) too, from which
-//! reqwest makes one, is kept or replaced as [the layer says](crate::middleware::AuthLayer::caller_header). A default header of the
-//! client's is only added where there is none: on a request with a token it stays off, on one to a foreign origin it goes out as
-//! it would without this.
+//! A header of the caller's is kept or replaced, as [the layer says](crate::middleware::AuthLayer::caller_header); reqwest makes
+//! one of the user info in a URL, too. A default header of the client's is only added where there is none: on a request with a
+//! token it stays off, on one to a foreign origin it goes out as it would without this.
 //!
 //! # Redirects
 //!
@@ -38,12 +37,12 @@
 //! # Examples
 //!
 //! ```
-//! use tower_token::adapter::reqwest_middleware;
+//! use tower_token::adapter::reqwest_middleware::client;
 //! use tower_token::{BearerAuthLayer, Origins, StaticToken};
 //!
 //! # async fn example() -> Result<(), tower_token::BoxError> {
 //! let origins = "https://api.example.com".parse::<Origins>()?;
-//! let client = reqwest_middleware::client(BearerAuthLayer::new(origins, StaticToken::new("secret")?))?;
+//! let client = client(BearerAuthLayer::new(origins, StaticToken::new("secret")?))?;
 //!
 //! let response = client.get("https://api.example.com/orders").send().await?;
 //! # drop(response);
@@ -53,9 +52,9 @@
 //! There is none without origins:
 //!
 //! ```compile_fail,E0061
-//! # use tower_token::{BearerAuthLayer, StaticToken};
+//! # use tower_token::{BearerAuthLayer, StaticToken, adapter::reqwest_middleware::client};
 //! # fn main() -> Result<(), tower_token::TokenError> {
-//! let client = tower_token::adapter::reqwest_middleware::client(BearerAuthLayer::new(StaticToken::new("secret")?))?;
+//! let client = client(BearerAuthLayer::new(StaticToken::new("secret")?))?;
 //! # Ok(()) }
 //! ```
 

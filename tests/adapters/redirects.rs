@@ -1,0 +1,228 @@
+//! R10, S1, X1: where a token goes when a server points elsewhere, and whose 401 counts.
+//!
+//! Origins differ by their port here. A hop from https to http would take TLS: that reqwest compares schemes as well is its own test.
+
+use http::StatusCode;
+use tower_token::{
+    ErrorKind, Origins,
+    adapter::{
+        reqwest::ReqwestService,
+        reqwest_middleware::{AuthMiddleware, client},
+    },
+    middleware::{LeftOrigin, NotReplayed},
+};
+
+use crate::{
+    errors::token_error,
+    support::{Api, Client, Mint, get, over_default, under_key},
+};
+
+/// How often each server was asked, and with which token.
+type Seen = Vec<&'static str>;
+
+struct World {
+    api: Api,
+    other: Api,
+    mint: Mint,
+    origins: Origins,
+}
+
+impl World {
+    /// `/away` of the API leads to the other server, which is on the list or is not.
+    async fn new(other_is_listed: bool) -> World {
+        let (api, other) = (Api::accepting("token-1").await, Api::accepting("token-1").await);
+        api.redirect("/away", 302, other.url("/there"));
+        api.redirect("/old", 302, "/new".to_owned());
+        let mut origins = api.origins();
+        if other_is_listed {
+            origins = origins.and(&other.server.base_url()).unwrap();
+        }
+        World { api, other, mint: Mint::default(), origins }
+    }
+
+    fn layer(&self) -> tower_token::BearerAuthLayer {
+        tower_token::BearerAuthLayer::new(self.origins.clone(), self.mint.handle())
+    }
+
+    fn seen(&self) -> (Seen, Seen) {
+        let name = |seen: Vec<String>| seen.iter().map(|one| if one == "-" { "-" } else { "token-1" }).collect();
+        (name(self.api.seen()), name(self.other.seen()))
+    }
+}
+
+/// Which client is under the adapter.
+#[derive(Clone, Copy, Debug)]
+enum Under {
+    /// The adapter's own, whose header has this name.
+    Own,
+    OwnWithKey,
+    /// The user's, as reqwest makes it by default.
+    Users,
+    /// The user's, which follows nothing, and is said to.
+    NoneWithKey,
+}
+
+impl Under {
+    fn clients(self, world: &World) -> [Client; 2] {
+        let layer = world.layer();
+        match self {
+            Under::Own => Client::own(&layer, &world.origins),
+            Under::OwnWithKey => Client::own(&under_key(layer), &world.origins),
+            Under::Users => Client::users(&layer),
+            Under::NoneWithKey => {
+                let (layer, client) = (under_key(layer), reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()));
+                let client = client.build().unwrap();
+                let auth = AuthMiddleware::new_redirect_free(layer.clone());
+                let over = reqwest_middleware::ClientBuilder::new(client.clone()).with(auth).build();
+                [Client::Middleware(over), Client::service(&layer, ReqwestService::over_redirect_free(client))]
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_carries_the_token() {
+    for (under, status, seen) in [
+        (Under::Own, 200, &["token-1"; 2][..]),
+        (Under::OwnWithKey, 200, &["token-1"; 2]),
+        (Under::Users, 200, &["token-1"; 2]),
+        (Under::NoneWithKey, 302, &["token-1"]),
+    ] {
+        for nth in 0..2 {
+            let world = World::new(false).await;
+            let answer = under.clients(&world)[nth].get(world.api.url("/old")).await;
+            assert_eq!((answer.status, answer.has::<LeftOrigin>()), (status, false), "{under:?} {nth}");
+            assert_eq!(world.seen(), (seen.to_vec(), vec![]), "{under:?} {nth}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_stranger_carries_no_token() {
+    for (under, status, left, there) in [
+        (Under::Own, 302, false, &[][..]),
+        (Under::OwnWithKey, 302, false, &[]),
+        (Under::Users, 401, true, &["-"]),
+        (Under::NoneWithKey, 302, false, &[]),
+    ] {
+        for nth in 0..2 {
+            let world = World::new(false).await;
+            let answer = under.clients(&world)[nth].get(world.api.url("/away")).await;
+            assert_eq!((answer.status, answer.has::<LeftOrigin>()), (status, left), "{under:?} {nth}");
+            assert!(!answer.has::<NotReplayed>(), "a stranger's 401 is no rejection");
+            assert_eq!(world.seen(), (vec!["token-1"], there.to_vec()), "{under:?} {nth}");
+            assert_eq!(world.mint.fetches(), 1, "{under:?} {nth}");
+        }
+    }
+}
+
+/// reqwest takes `Authorization` off even where the other origin is listed; a name of one's own it leaves on.
+#[tokio::test]
+async fn a_redirect_within_the_list_is_followed() {
+    for (under, status, left, there) in [
+        (Under::Own, 401, true, &["-"][..]),
+        (Under::OwnWithKey, 200, true, &["token-1"]),
+        (Under::Users, 401, true, &["-"]),
+        (Under::NoneWithKey, 302, false, &[]),
+    ] {
+        for nth in 0..2 {
+            let world = World::new(true).await;
+            let answer = under.clients(&world)[nth].get(world.api.url("/away")).await;
+            assert_eq!((answer.status, answer.has::<LeftOrigin>()), (status, left), "{under:?} {nth}");
+            assert_eq!(world.seen(), (vec!["token-1"], there.to_vec()), "{under:?} {nth}");
+            assert_eq!(world.mint.fetches(), 1, "{under:?} {nth}");
+        }
+    }
+}
+
+/// On the way back the token is still off, so that the 401 is wrong about it. It costs one renewal and one replay, no more.
+#[tokio::test]
+async fn a_way_back_is_not_seen() {
+    for nth in 0..2 {
+        let world = World::new(false).await;
+        world.other.redirect("/there", 302, world.api.url("/home"));
+        let answer = Under::Users.clients(&world)[nth].get(world.api.url("/away")).await;
+        assert_eq!((answer.status, answer.has::<LeftOrigin>(), world.mint.fetches()), (401, false, 2));
+        let bare_hops = world.api.seen().iter().filter(|seen| *seen == "-").count();
+        assert_eq!((world.api.seen().len(), bare_hops, world.other.seen()), (4, 2, vec!["-".to_owned(); 2]));
+    }
+}
+
+/// A 401 behind a redirect within the origin is the API's, and is answered with a new token, from the first URL on.
+#[tokio::test]
+async fn a_401_behind_a_redirect_is_replayed() {
+    for nth in 0..2 {
+        let world = World::new(false).await;
+        world.api.accept("token-2");
+        assert_eq!(Under::Own.clients(&world)[nth].get(world.api.url("/old")).await.status, 200);
+        assert_eq!(world.api.seen(), ["token-1", "token-1", "token-2", "token-2"]);
+    }
+}
+
+/// A second answer from elsewhere is marked like a first one.
+#[tokio::test]
+async fn a_replay_may_leave_the_origin_too() {
+    for nth in 0..2 {
+        let world = World::new(false).await;
+        let (rules, mut first) = (world.other.url("/there"), true);
+        let server = tower_token::testing::ScriptedServer::start_with(move |_| match std::mem::take(&mut first) {
+            true => tower_token::testing::ScriptedReply::new(401, ""),
+            false => tower_token::testing::ScriptedReply::new(302, "").header("location", &rules),
+        });
+        let server = server.await.unwrap();
+        let layer = tower_token::BearerAuthLayer::new(server.base_url().parse().unwrap(), world.mint.handle());
+        let answer = Client::users(&layer)[nth].get(server.base_url()).await;
+        assert_eq!((answer.status, answer.has::<LeftOrigin>(), world.mint.fetches()), (401, true, 2));
+        assert_eq!(world.other.seen(), ["-"]);
+    }
+}
+
+/// S1: a header that reqwest would carry to a stranger is refused, by the middleware when it is made, by the service when it is
+/// used; the request is not sent.
+#[tokio::test]
+async fn a_header_that_reqwest_does_not_take_off_is_refused() {
+    let world = World::new(false).await;
+    let layer = under_key(world.layer());
+    let error = AuthMiddleware::new(layer.clone()).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    assert!(error.to_string().contains("AuthMiddleware::new_redirect_free"));
+
+    let service = Client::service(&layer, ReqwestService::over(reqwest::Client::new()));
+    let error = service.send(get(world.api.url("/away"))).await.err().unwrap();
+    let error = token_error(&*error).unwrap();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    assert!(error.to_string().contains("ReqwestService::over_redirect_free"));
+    assert_eq!(world.seen(), (vec![], vec![]));
+}
+
+/// Whatever name reqwest takes off may be the layer's, over any client.
+#[tokio::test]
+async fn a_name_that_reqwest_takes_off_is_taken() {
+    use tower_token::middleware::HeaderStyle;
+
+    for name in ["cookie", "cookie2", "proxy-authorization", "authorization"] {
+        let world = World::new(false).await;
+        let layer = world.layer().header(HeaderStyle::bare(name.parse().unwrap()));
+        for client in [Client::Middleware(over_default(layer.clone())), Client::users(&layer)[1].clone()] {
+            client.get(world.api.url("/away")).await;
+        }
+        let has = |api: &Api| api.server.requests().iter().filter(|request| request.headers.contains_key(name)).count();
+        assert_eq!((has(&world.api), has(&world.other), world.other.server.requests().len()), (2, 0, 2), "{name}");
+    }
+}
+
+/// As with reqwest's own limit: ten hops, and then an error.
+#[tokio::test]
+async fn ten_hops_are_followed() {
+    for (hops, fine) in [(10, true), (11, false)] {
+        let world = World::new(false).await;
+        for hop in 0..hops {
+            world.api.redirect(&format!("/{hop}"), 302, format!("/{}", hop + 1));
+        }
+        let response = client(world.layer()).unwrap().get(world.api.url("/0")).send().await;
+        match fine {
+            true => assert_eq!(response.unwrap().status(), StatusCode::OK),
+            false => assert!(response.unwrap_err().is_redirect()),
+        }
+    }
+}
