@@ -1,14 +1,15 @@
 //! The layer's rules on a 401, by either adapter.
 
-use http::{Extensions, Method};
-use reqwest::{Request, Response};
-use reqwest_middleware::{ClientBuilder, Next};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+use http::{Extensions, Method};
+use reqwest::{Request, Response};
+use reqwest_middleware::{ClientBuilder, Next};
 use tower_token::{
-    ErrorKind, TokenError,
+    BearerAuthLayer, ErrorKind, TokenError,
     adapter::reqwest_middleware::{AuthMiddleware, client},
     middleware::{Challenge, Generation, Never, NewToken, NoReplay, NotReplayed, ReplayMethods},
     testing::{ScriptedReply, ScriptedServer},
@@ -140,7 +141,7 @@ async fn a_scope_challenge_is_handed_back() {
         let reply = ScriptedReply::new(403, "no").header("www-authenticate", challenge);
         let server = ScriptedServer::start([reply]).await.unwrap();
         let (origins, mint) = (server.base_url().parse().unwrap(), Mint::default());
-        let layer = tower_token::BearerAuthLayer::new(origins, mint.handle());
+        let layer = BearerAuthLayer::new(origins, mint.handle());
         let answer = Client::own(&layer, &server.base_url().parse().unwrap())[nth].get(server.base_url()).await;
         assert_eq!(answer.status, 403);
         assert_eq!(answer.extensions.get::<Challenge>().unwrap().scope.as_deref(), Some("admin"));
@@ -221,8 +222,10 @@ async fn everything_of_a_request_comes_again() {
     #[derive(Clone, Debug, PartialEq)]
     struct Mine(u8);
 
+    type Seen = (Option<Duration>, Option<Mine>, http::Version);
+
     #[derive(Clone, Default)]
-    struct Watch(Arc<Mutex<Vec<(Option<Duration>, Option<Mine>, http::Version)>>>);
+    struct Watch(Arc<Mutex<Vec<Seen>>>);
 
     #[async_trait::async_trait]
     impl reqwest_middleware::Middleware for Watch {
@@ -303,12 +306,25 @@ async fn a_wait_for_a_token_is_bounded() {
     }
 }
 
+/// R6: what is still on its way of a small 401 is read, so that the replay goes over the same connection.
+#[tokio::test]
+async fn a_401_is_drained() {
+    for nth in 0..2 {
+        let late = ScriptedReply::trickle(401, "no", Duration::from_millis(5));
+        let server = ScriptedServer::start([late, ScriptedReply::new(200, "yes")]).await.unwrap();
+        let origins: tower_token::Origins = server.base_url().parse().unwrap();
+        let layer = BearerAuthLayer::new(origins.clone(), Mint::default().handle());
+        assert_eq!(Client::own(&layer, &origins)[nth].get(server.base_url()).await.status, 200);
+        assert_eq!((server.requests().len(), server.connections()), (2, 1));
+    }
+}
+
 /// R6: a 401 that is large, or slow, is not read to its end before the replay.
 #[tokio::test]
 async fn an_endless_401_is_let_go() {
     let mut replies = vec![ScriptedReply::endless(401, "x".repeat(1000)), ScriptedReply::new(200, "yes")].into_iter();
     let server = ScriptedServer::start_with(move |_| replies.next().unwrap()).await.unwrap();
-    let layer = tower_token::BearerAuthLayer::new(server.base_url().parse().unwrap(), Mint::default().handle());
+    let layer = BearerAuthLayer::new(server.base_url().parse().unwrap(), Mint::default().handle());
     let response = client(layer).unwrap().get(server.base_url()).send().await.unwrap();
     assert_eq!(Answer::read(response.into()).await.unwrap().body, "yes");
     server.ends_reached(1).await;

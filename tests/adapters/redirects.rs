@@ -4,12 +4,13 @@
 
 use http::StatusCode;
 use tower_token::{
-    ErrorKind, Origins,
+    BearerAuthLayer, ErrorKind, Origins,
     adapter::{
         reqwest::ReqwestService,
         reqwest_middleware::{AuthMiddleware, client},
     },
     middleware::{LeftOrigin, NotReplayed},
+    testing::{ScriptedReply, ScriptedServer},
 };
 
 use crate::{
@@ -40,8 +41,8 @@ impl World {
         World { api, other, mint: Mint::default(), origins }
     }
 
-    fn layer(&self) -> tower_token::BearerAuthLayer {
-        tower_token::BearerAuthLayer::new(self.origins.clone(), self.mint.handle())
+    fn layer(&self) -> BearerAuthLayer {
+        BearerAuthLayer::new(self.origins.clone(), self.mint.handle())
     }
 
     fn seen(&self) -> (Seen, Seen) {
@@ -164,13 +165,13 @@ async fn a_401_behind_a_redirect_is_replayed() {
 async fn a_replay_may_leave_the_origin_too() {
     for nth in 0..2 {
         let world = World::new(false).await;
-        let (rules, mut first) = (world.other.url("/there"), true);
-        let server = tower_token::testing::ScriptedServer::start_with(move |_| match std::mem::take(&mut first) {
-            true => tower_token::testing::ScriptedReply::new(401, ""),
-            false => tower_token::testing::ScriptedReply::new(302, "").header("location", &rules),
+        let (there, mut first) = (world.other.url("/there"), true);
+        let server = ScriptedServer::start_with(move |_| match std::mem::take(&mut first) {
+            true => ScriptedReply::new(401, ""),
+            false => ScriptedReply::new(302, "").header("location", &there),
         });
         let server = server.await.unwrap();
-        let layer = tower_token::BearerAuthLayer::new(server.base_url().parse().unwrap(), world.mint.handle());
+        let layer = BearerAuthLayer::new(server.base_url().parse().unwrap(), world.mint.handle());
         let answer = Client::users(&layer)[nth].get(server.base_url()).await;
         assert_eq!((answer.status, answer.has::<LeftOrigin>(), world.mint.fetches()), (401, true, 2));
         assert_eq!(world.other.seen(), ["-"]);
