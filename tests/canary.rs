@@ -433,3 +433,40 @@ async fn values_that_hold_a_secret() {
     show_error(&error);
     assert_unseen([SECRET]);
 }
+
+/// Login, 401 and replay, and a refusal, with reqwest under the token calls and by both of its adapters.
+#[cfg(feature = "reqwest-middleware")]
+#[tokio::test]
+async fn whole_flows_over_reqwest() {
+    use tower_token::adapter::{
+        reqwest::{ReqwestService, transport},
+        reqwest_middleware::{AuthMiddleware, client},
+    };
+
+    let yonne = YonneEmulator::start().await.unwrap();
+    let origins = yonne.base_url().parse::<Origins>().unwrap();
+    let source = Yonne::over(transport().unwrap(), yonne.api_key(), yonne.api_secret()).unwrap();
+    let handle = TokenHandle::new(source.base_url(yonne.base_url()).unwrap());
+    let layer = BearerAuthLayer::new(origins.clone(), handle.clone());
+    let (reqwest, service) = (client(layer.clone()).unwrap(), layer.layer(ReqwestService::new(&origins).unwrap()));
+    show(&(&reqwest, &service, AuthMiddleware::new(layer).unwrap()));
+    let mut secrets = vec![yonne.api_key(), yonne.api_secret()];
+    let url = format!("{}/api/courier/s2s/metrics/summary", yonne.base_url());
+    for refused in [false, false, true] {
+        let response = reqwest.get(&url).send().await.unwrap();
+        show(&response);
+        assert_eq!(response.status() == StatusCode::UNAUTHORIZED, refused);
+        let request = Request::get(&url).body(Full::<Bytes>::default()).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        show(&response);
+        response.extensions().get::<TokenError>().iter().for_each(|error| show_error(error));
+        secrets.extend(handle.current().map(|token| token.expose_secret().to_owned()));
+        if !refused && secrets.len() == 4 {
+            yonne.disable();
+        }
+        yonne.revoke_all();
+    }
+    show(&(reqwest.get(&url).send().await, &handle));
+    assert_seen(&["AuthMiddleware", "ReqwestService"]);
+    assert_unseen(secrets);
+}

@@ -162,7 +162,9 @@ mod tests {
         let (lost, ()) = tokio::join!(client.get(&url).send(), hang_up);
         assert!(!is_connect(&Because(lost.unwrap_err())));
         drop(listener);
-        assert!(is_connect(&Because(client.get(&url).send().await.unwrap_err())));
+        let unsent = client.get(&url).send().await.unwrap_err();
+        assert!(reqwest_says_connect(&unsent));
+        assert!(is_connect(&Because(unsent)));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::error::TokenError;
 /// Why a request through a [`ReqwestService`](super::ReqwestService) came to nothing.
 ///
 /// The cause is the [`source`](Error::source) as well, for whoever has only a boxed error. The URL in a `reqwest::Error` is shown
-/// without query, fragment and user info, which may hold secrets.
+/// without query, fragment and user info, which may hold secrets; that of an error inside it, as where `https_only` stops a redirect,
+/// is reqwest's and stays.
 ///
 /// # Examples
 ///

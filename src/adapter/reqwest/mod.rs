@@ -16,7 +16,8 @@
 //! | [`ReqwestService::over_redirect_free`] | nothing, you say | goes where the request goes |
 //!
 //! An answer from another origin than the request's is marked with [`LeftOrigin`](crate::middleware::LeftOrigin): its 401 says
-//! nothing about the token, so that nothing is renewed and nothing sent again.
+//! nothing about the token, so that nothing is renewed and nothing sent again. A way back, from the API to another origin and
+//! home again, cannot be seen: there the token is still off, and the 401 costs one renewal and one replay.
 //!
 //! # TLS
 //!

@@ -32,7 +32,8 @@
 //! | [`AuthMiddleware::new_redirect_free`] | nothing, you say | goes where the request goes |
 //!
 //! A 401 from another origin than the request's says nothing about the token: it is handed back with
-//! [`LeftOrigin`](crate::middleware::LeftOrigin) in its extensions.
+//! [`LeftOrigin`](crate::middleware::LeftOrigin) in its extensions. A way back, from the API to another origin and home again,
+//! cannot be seen: there the token is still off, and the 401 costs one renewal and one replay.
 //!
 //! # Examples
 //!
