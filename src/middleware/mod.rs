@@ -45,7 +45,5 @@ pub use layer::{AuthLayer, BearerAuthLayer, CallerHeader, Generation, OAuthHeade
 pub(crate) use origin::Destination;
 pub use origin::Origins;
 pub use per_request::{NewToken, NoReplay};
-#[cfg(feature = "reqwest")]
-pub(crate) use replay::at_once;
 pub use replay::{CloneBody, Kept, Known, KnownOrEmpty, Never, ReplayPolicy, ReplayWith};
 pub use service::AuthService;

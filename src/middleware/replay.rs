@@ -185,33 +185,24 @@ fn cast<K: 'static, B: 'static>(value: K) -> Option<B> {
     place
 }
 
-/// A second body of the same bytes if `B` is `reqwest::Body`, whose `try_clone` is private, and no stream.
+/// A second body of the same bytes if `B` is `reqwest::Body`, and no stream.
+///
+/// Its own `try_clone` is private, that of a request is not.
 #[cfg(feature = "reqwest")]
 fn copy_of_reqwest<B: 'static>(body: &mut B) -> Option<B> {
     let body = (body as &mut dyn Any).downcast_mut::<reqwest::Body>()?;
     body.as_bytes()?;
-    let bytes = at_once(body);
-    *body = bytes.clone().into();
-    cast(reqwest::Body::from(bytes))
+    let url = reqwest::Url::parse("http://localhost").ok()?;
+    let mut carrier = reqwest::Request::new(http::Method::GET, url);
+    *carrier.body_mut() = Some(std::mem::take(body));
+    let copy = carrier.try_clone().and_then(|mut copy| copy.body_mut().take());
+    *body = carrier.body_mut().take().unwrap_or_default();
+    copy.and_then(cast)
 }
 
 #[cfg(not(feature = "reqwest"))]
 fn copy_of_reqwest<B>(_: &mut B) -> Option<B> {
     None
-}
-
-/// The bytes of a body that has them at hand in one piece, taken out of it.
-#[cfg(feature = "reqwest")]
-pub(crate) fn at_once<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Bytes {
-    use std::{
-        pin::Pin,
-        task::{Context, Poll, Waker},
-    };
-
-    match Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-        _ => Bytes::new(),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body::Body;
 use http_body_util::Full;
 
-use crate::{error::BoxError, middleware::at_once};
+use crate::error::BoxError;
 
 /// reqwest's own body for any other. What is bytes stays bytes: reqwest can then follow a redirect with it (307, 308).
 pub(super) fn body<B>(body: B) -> reqwest::Body
@@ -18,7 +18,7 @@ where
     }
     let mut body = Some(body);
     take::<reqwest::Body, B>(&mut body)
-        .or_else(|| take::<Full<Bytes>, B>(&mut body).map(|mut full| at_once(&mut full).into()))
+        .or_else(|| take::<Full<Bytes>, B>(&mut body).map(|full| full.into_inner().unwrap_or_default().into()))
         .or_else(|| take::<String, B>(&mut body).map(Into::into))
         .or_else(|| body.take().map(reqwest::Body::wrap))
         .unwrap_or_default()
