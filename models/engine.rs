@@ -5,6 +5,8 @@
 pub mod clock;
 #[path = "../src/error.rs"]
 pub mod error;
+#[path = "../src/observe/mod.rs"]
+pub mod observe;
 #[path = "../src/refresh/mod.rs"]
 pub mod refresh;
 #[path = "../src/source/mod.rs"]

@@ -39,6 +39,7 @@
 //! |---|---|---|
 //! | `error`: [`TokenError`], [`AuthError`] | 0 | What can go wrong? |
 //! | [`clock`] | 0 | Where do time, sleep and spawn come from? |
+//! | [`observe`] | 0 | Who is told what happens? |
 //! | `sync` | 0 | Where do the engine's locks and atomics come from? |
 //! | `token`: [`AccessToken`], [`RefreshToken`] | 0 | What is a token? |
 //! | [`source`] | 1 | Where do tokens come from? |
@@ -69,6 +70,8 @@
 //! | `id-token` | id_tokens: signatures by `jsonwebtoken` over aws-lc-rs; implies `grant` | |
 //! | `reqwest` | the layer over `reqwest::Client`, and token calls over it | |
 //! | `reqwest-middleware` | the layer as a middleware of `reqwest-middleware`; implies `reqwest` | |
+//! | `tracing` | a span around each fetch, and events: see [`observe`] | |
+//! | `metrics` | counters, histograms and gauges, by the `metrics` facade | |
 //! | `testing` | emulators, a scripted server, a clock set by hand; implies `client`, `provider` and `id-token` | |
 //!
 //! Without any, the core remains: layers, engine, and sources of your own.
@@ -83,6 +86,7 @@ pub mod guide;
 #[cfg(feature = "id-token")]
 pub mod id_token;
 pub mod middleware;
+pub mod observe;
 #[cfg(feature = "provider")]
 pub mod provider;
 pub mod refresh;

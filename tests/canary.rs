@@ -45,8 +45,43 @@ static RECORD: LazyLock<Mutex<String>> = LazyLock::new(|| {
         note_panic(panic);
         usual(panic);
     }));
+    #[cfg(feature = "metrics")]
+    metrics::set_global_recorder(labels::Labels).unwrap_or_else(|_| panic!("this program has one recorder"));
     Mutex::default()
 });
+
+/// What a recorder is told of each metric: its name and its labels.
+#[cfg(feature = "metrics")]
+mod labels {
+    use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+    pub(super) struct Labels;
+
+    fn note(key: &Key) {
+        super::show(key);
+    }
+
+    impl Recorder for Labels {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            note(key);
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            note(key);
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            note(key);
+            Histogram::noop()
+        }
+    }
+}
 
 fn record() -> MutexGuard<'static, String> {
     RECORD.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -205,6 +240,16 @@ async fn flow(h2: bool) {
     handle.shutdown(S).await.unwrap();
     show(&handle);
     assert_eq!(secrets.len(), 5);
+    // Our own signals were among what is looked through.
+    #[cfg(feature = "tracing")]
+    assert_seen(&["tower_token.fetch{", "token published", "fetch failed", "token rejected", "request sent again"]);
+    #[cfg(feature = "metrics")]
+    assert_seen(&[
+        "tower_token_fetches_total",
+        "tower_token_replays_total",
+        "tower_token_unavailable_total",
+        "tower_token_state",
+    ]);
     assert_unseen(secrets);
 }
 

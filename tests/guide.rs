@@ -1,7 +1,7 @@
-//! The guide's claims name their tests: those tests exist.
+//! The guide's claims name their tests: those tests exist. And what it lists is what there is.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// The sources under a folder, one after the other.
 fn sources(path: &Path) -> String {
@@ -24,4 +24,57 @@ fn the_tests_that_the_security_page_names_exist() {
     assert!(tests.len() > 20, "{tests:?}");
     let missing: Vec<_> = tests.iter().filter(|test| !code.contains(&format!("fn {test}("))).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The words in a text that start with `prefix`.
+fn words(text: &str, prefix: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '_' || (prefix.ends_with('.') && c == '.');
+    let word = |at: usize| text[at..].chars().take_while(|c| is_part(*c)).collect::<String>();
+    text.match_indices(prefix).map(|(at, _)| word(at).trim_end_matches('.').to_owned()).collect()
+}
+
+/// The first words in backticks of the rows of the table under this header.
+fn table(page: &str, header: &str) -> BTreeSet<String> {
+    let rows = page.split_once(&format!("\n| {header} |")).unwrap().1.split("\n\n").next().unwrap().lines().skip(2);
+    rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+}
+
+/// L9: the page lists what the code tells, and nothing else; the dashboard asks for nothing that is not there.
+#[test]
+fn the_observability_page_lists_what_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("src/guide/observability.md")).unwrap();
+    let code = sources(&root.join("src/observe"));
+    let trace = fs::read_to_string(root.join("src/observe/trace.rs")).unwrap();
+
+    let metrics = words(&fs::read_to_string(root.join("src/observe/metric.rs")).unwrap(), "tower_token_");
+    assert_eq!(table(&page, "metric"), metrics);
+    assert_eq!(words(&page, "tower_token_"), metrics);
+
+    let fields = |text: &str| words(text, "tower_token.");
+    assert_eq!(fields(&page), fields(&trace));
+    let conventional = ["error.type", "exception.message", "http.response.status_code", "http.request.resend_count"];
+    let event_fields = trace.split("macro_rules!").nth(1).unwrap().split("\"{}\"").next().unwrap();
+    let listed = table(&page, "field");
+    let event_fields: BTreeSet<_> =
+        event_fields.lines().filter_map(|line| line.trim().split_once(" = $event.")).map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(listed, event_fields);
+    assert!(conventional.iter().all(|name| listed.contains(*name)));
+
+    // A message is what stands in quotes and has a blank.
+    let quoted = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
+    let messages: BTreeSet<_> =
+        quoted.filter(|text| text.contains(' ') && text.starts_with(|c: char| c.is_lowercase())).collect();
+    let mut told = table(&page, "event");
+    // What the lints are told.
+    told.extend(["nobody is called without the features", "nobody reads it without the feature"].map(str::to_owned));
+    assert_eq!(told, messages);
+
+    let dashboard = fs::read_to_string(root.join("examples/grafana.json")).unwrap();
+    let asked: BTreeSet<_> =
+        words(&dashboard, "tower_token_").into_iter().map(|name| name.trim_end_matches("_bucket").to_owned()).collect();
+    assert_eq!(asked, metrics, "each metric has its panel, and no panel is empty");
 }

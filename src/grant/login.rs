@@ -9,6 +9,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     error::TokenError,
+    observe,
     store::{Fingerprint, Record, StoreError, StoreErrorKind, TokenStore},
 };
 
@@ -46,6 +47,8 @@ pub(super) struct Unsaved<G> {
     /// The lock, if it was had, is held until the record is stored: whoever read the store meanwhile would present a refresh
     /// token that is spent.
     guard: Option<G>,
+    /// From the first failure on.
+    failing: Option<observe::Unsaved>,
 }
 
 /// The store's lock, held, and what is stored.
@@ -206,7 +209,7 @@ impl<T: TokenStore> Login<T> {
     /// As [`keep`](Self::keep), in the place of whatever is stored, and of any news.
     async fn replace(&self, news: &mut News<T::Guard>, record: Record, clock: &Arc<dyn Clock>) -> Result<(), StoreError> {
         let (guard, expected) = news.take().map_or((None, 0), |unsaved| (unsaved.guard, unsaved.expected));
-        let unsaved = news.insert(Unsaved { record, expected, after: None, by_person: true, guard });
+        let unsaved = news.insert(Unsaved { record, expected, after: None, by_person: true, guard, failing: None });
         unsaved.follow(expected);
         self.save(news, clock).await.map(drop)
     }
@@ -215,6 +218,9 @@ impl<T: TokenStore> Login<T> {
         match self.settle(news, clock).await {
             Ok(held) => Ok(held.record),
             Err(error) => {
+                if let Some(unsaved) = news {
+                    unsaved.failing.get_or_insert_with(observe::Unsaved::new);
+                }
                 self.keep_saving(clock);
                 Err(error)
             }
@@ -245,7 +251,8 @@ impl<G> Unsaved<G> {
     /// The successor of what is stored.
     fn new(held: Held<G>, record: Record) -> Unsaved<G> {
         let Held { guard, record: stored } = held;
-        let mut unsaved = Unsaved { record, expected: 0, after: stored.fingerprint(), by_person: false, guard: Some(guard) };
+        let mut unsaved =
+            Unsaved { record, expected: 0, after: stored.fingerprint(), by_person: false, guard: Some(guard), failing: None };
         unsaved.follow(stored.revision);
         unsaved
     }
@@ -285,11 +292,18 @@ impl<T: TokenStore> fmt::Debug for Login<T> {
 async fn bounded<R>(answer: impl Future<Output = Result<R, StoreError>> + Send, clock: &Arc<dyn Clock>) -> Result<R, StoreError> {
     let answer = async { caught(answer).await.unwrap_or_else(|_panicked| Err(StoreError::failed("the token store panicked"))) };
     // A clock that cannot sleep bounds nothing, and runs no engine.
-    let Ok(pause) = clock.sleep(PATIENCE) else { return answer.await };
-    tokio::select! {
-        // An answer that is there in the last moment counts.
-        biased;
-        answer = answer => answer,
-        () = pause => Err(StoreError::busy()),
+    let answer = match clock.sleep(PATIENCE) {
+        Err(_) => answer.await,
+        Ok(pause) => tokio::select! {
+            // An answer that is there in the last moment counts.
+            biased;
+            answer = answer => answer,
+            () = pause => Err(StoreError::busy()),
+        },
+    };
+    if let Err(error) = &answer {
+        let kind = error.kind();
+        observe::store_failed(kind.word(), matches!(kind, StoreErrorKind::Lost | StoreErrorKind::Conflict));
     }
+    answer
 }

@@ -35,7 +35,7 @@ pub struct EndpointSource<T: TokenStore = MemoryStore>(Way<T>);
 
 enum Way<T: TokenStore> {
     /// Each fetch logs in: there is nothing to keep.
-    LogIn(EndpointExchange),
+    LogIn(Box<EndpointExchange>),
     Rotate(Rotation<EndpointExchange, T>),
 }
 
@@ -43,7 +43,7 @@ impl EndpointSource {
     pub(crate) fn new(exchange: EndpointExchange) -> EndpointSource {
         match exchange.refreshes() {
             true => EndpointSource::rotating(exchange, Login::new(MemoryStore::new())),
-            false => EndpointSource(Way::LogIn(exchange)),
+            false => EndpointSource(Way::LogIn(exchange.into())),
         }
     }
 }
@@ -69,7 +69,7 @@ impl<T: TokenStore> EndpointSource<T> {
     pub(crate) fn sent_to(self, login: http::Uri, refresh: Option<http::Uri>) -> EndpointSource<T> {
         let exchange = self.exchange().clone().sent_to(login, refresh);
         match self.0 {
-            Way::LogIn(_) => EndpointSource(Way::LogIn(exchange)),
+            Way::LogIn(_) => EndpointSource(Way::LogIn(exchange.into())),
             Way::Rotate(rotation) => EndpointSource::rotating(exchange, rotation.login().clone()),
         }
     }

@@ -133,8 +133,10 @@ impl Common {
     ) -> Result<C::Reply, AuthError<C::Error>> {
         let token = match self.config.needed(need.ask).await {
             Ok(token) => token,
-            Err(_) if need.or_bare => return carrier.carry(request).await,
-            Err(error) => return Err(AuthError::Token(error)),
+            Err(error) => {
+                need.without_token(&self.config, error)?;
+                return carrier.carry(request).await;
+            }
         };
         self.authenticate(request.headers_mut(), &token)?;
         let generation = token.generation();
@@ -190,6 +192,12 @@ impl Need {
     pub(crate) fn new_token(handle: &TokenHandle) -> Need {
         Need { ask: Ask::InsteadOf(handle.status().generation()), or_bare: false }
     }
+
+    /// No token is to be had: the request goes out bare, or fails with this error.
+    pub(super) fn without_token(self, config: &Config, error: TokenError) -> Result<(), TokenError> {
+        config.handle.engine().unavailable(self.or_bare, &error);
+        if self.or_bare { Ok(()) } else { Err(error) }
+    }
 }
 
 impl Config {
@@ -227,12 +235,17 @@ impl Config {
 
     /// No newer token came: the first answer is the caller's.
     fn hand_back(&self, generation: u64, error: TokenError, reply: &mut impl Reply) {
+        // Of one that was not kept, that has been told.
+        if reply.extensions().get::<NotReplayed>().is_none() {
+            self.handle.engine().handed_back(generation, reply.status().as_u16(), &error);
+        }
         reply.extensions_mut().insert(error);
         self.mark(generation, reply);
     }
 
     /// The second answer is the caller's, whatever it is; a second rejection only has its challenge put beside it.
     fn replayed(&self, generation: u64, reply: &mut impl Reply) {
+        self.handle.engine().replayed(generation, reply.status().as_u16());
         self.rejects(reply);
         self.mark(generation, reply);
     }
@@ -272,6 +285,13 @@ impl Config {
 
     /// A token, waited for within the layer's bound.
     async fn token(&self, ask: Ask) -> Result<AccessToken, TokenError> {
+        let wait = self.handle.engine().wait(self.handle.clock());
+        let result = self.within_bound(ask).await;
+        wait.ended(&result);
+        result
+    }
+
+    async fn within_bound(&self, ask: Ask) -> Result<AccessToken, TokenError> {
         let limit = self.handle.clock().sleep(self.wait)?;
         tokio::select! {
             biased;

@@ -174,8 +174,10 @@ impl<S, P> AuthService<S, P> {
             Some(token) => Ok(token),
             None => match config.handle.ask(need.ask) {
                 Answer::Token(token) => Ok(token),
-                Answer::Failed(_) if need.or_bare => return ResponseFuture::bare(self.inner.call(request)),
-                Answer::Failed(error) => Err(error),
+                Answer::Failed(error) => match need.without_token(config, error) {
+                    Ok(()) => return ResponseFuture::bare(self.inner.call(request)),
+                    Err(error) => Err(error),
+                },
                 Answer::Soon(..) | Answer::Wait(_) => {
                     self.give_back();
                     return ResponseFuture::detached(first_token(Arc::clone(&self.link), request, kept, need));

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// How an engine treats its source and its token.
 ///
@@ -12,6 +12,7 @@ use std::time::Duration;
 /// | [`grace`](Self::grace) | none | an expired token is not sent |
 /// | [`idle_after`](Self::idle_after) | never | the first request after a quiet night finds a fresh token |
 /// | [`seed`](Self::seed) | random | a fleet must not refresh in step |
+/// | [`name`](Self::name) | `default` | most programs have one engine |
 #[derive(Clone, Debug)]
 pub struct RefreshConfig {
     pub(crate) fetch_timeout: Duration,
@@ -20,6 +21,7 @@ pub struct RefreshConfig {
     pub(crate) grace: Duration,
     pub(crate) idle_after: Option<Duration>,
     pub(crate) seed: Option<u64>,
+    pub(crate) name: Cow<'static, str>,
 }
 
 impl RefreshConfig {
@@ -32,6 +34,7 @@ impl RefreshConfig {
             grace: Duration::ZERO,
             idle_after: None,
             seed: None,
+            name: Cow::Borrowed("default"),
         }
     }
 
@@ -86,6 +89,16 @@ impl RefreshConfig {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> RefreshConfig {
         self.seed = Some(seed);
+        self
+    }
+
+    /// The engine's name in spans, events and metrics: see [`observe`](crate::observe).
+    ///
+    /// It is a label of each metric, so it must be one of a few, and it is shown to everybody who sees them: `"billing"`, never a
+    /// user's id or an address. Engines of one name add up in the counters, and overwrite each other's gauges.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> RefreshConfig {
+        self.name = name.into();
         self
     }
 }

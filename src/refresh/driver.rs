@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{ErrorKind, TokenError},
+    observe::Fetch,
     source::{BoxSource, FetchContext},
     token::AccessToken,
 };
@@ -67,9 +68,10 @@ async fn drive(mut seat: Seat) {
     loop {
         match shared.step(&mut seat.source) {
             Step::Fetch { reason, attempt, previous } => {
+                let fetch = shared.engine.fetch(&*shared.clock, reason.word(), attempt);
                 let cx = FetchContext::from_engine(reason, attempt, previous, Arc::clone(&shared.clock));
-                let result = self::attempt(&mut seat, cx).await;
-                shared.finish(result);
+                let result = self::attempt(&mut seat, cx, &fetch).await;
+                shared.finish(result, fetch);
             }
             Step::Sleep(duration) => {
                 let Ok(sleep) = shared.clock.sleep(duration) else { return };
@@ -85,12 +87,12 @@ async fn drive(mut seat: Seat) {
 }
 
 /// One fetch, with its deadline kept and the fast path's switch set meanwhile.
-async fn attempt(seat: &mut Seat, cx: FetchContext) -> Result<AccessToken, TokenError> {
+async fn attempt(seat: &mut Seat, cx: FetchContext, observed: &Fetch<'_>) -> Result<AccessToken, TokenError> {
     let Seat { shared, source } = seat;
     let Some(source) = source else {
         return Err(TokenError::new(ErrorKind::Closed, "the engine has no source"));
     };
-    let mut fetch = std::pin::pin!(fetch(source, cx));
+    let mut fetch = std::pin::pin!(fetch(source, cx, observed));
     loop {
         let Some(patience) = shared.patience() else {
             return Err(TokenError::new(ErrorKind::Timeout, "the token source took longer than the fetch timeout"));
@@ -108,12 +110,19 @@ async fn attempt(seat: &mut Seat, cx: FetchContext) -> Result<AccessToken, Token
 
 /// Calls the source. A panic in it becomes an error, so that it neither kills the engine nor hangs its waiters; the source is
 /// used again, and one that cannot stand that will say so by its next result.
-async fn fetch(source: &mut BoxSource, cx: FetchContext) -> Result<AccessToken, TokenError> {
-    let fetch = catch_unwind(AssertUnwindSafe(|| source.fetch(cx))).map_err(|_panic| panicked())?;
+async fn fetch(source: &mut BoxSource, cx: FetchContext, observed: &Fetch<'_>) -> Result<AccessToken, TokenError> {
+    let begin = || {
+        let _entered = observed.enter();
+        source.fetch(cx)
+    };
+    let fetch = catch_unwind(AssertUnwindSafe(begin)).map_err(|_panic| panicked())?;
     let mut fetch = Caught(Some(fetch));
-    poll_fn(|cx| match &mut fetch.0 {
-        Some(fetch) => catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(panicked()))),
-        None => Poll::Ready(Err(panicked())),
+    poll_fn(|cx| {
+        let _entered = observed.enter();
+        match &mut fetch.0 {
+            Some(fetch) => catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(panicked()))),
+            None => Poll::Ready(Err(panicked())),
+        }
     })
     .await
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::Clock,
     error::{ErrorKind, TokenError},
+    observe::Engine,
     source::{TokenSource, boxed},
     token::AccessToken,
 };
@@ -92,7 +93,12 @@ impl TokenHandle {
     pub async fn token(&self) -> Result<AccessToken, TokenError> {
         match self.shared.cell.token() {
             Some(token) => Ok(token),
-            None => self.wait_for(Ask::Token { replayable: true }).await,
+            None => {
+                let wait = self.engine().wait(self.clock());
+                let result = self.wait_for(Ask::Token { replayable: true }).await;
+                wait.ended(&result);
+                result
+            }
         }
     }
 
@@ -225,6 +231,11 @@ impl TokenHandle {
 
     pub(crate) fn cell(&self) -> &Cell {
         &self.shared.cell
+    }
+
+    /// Who is told what becomes of requests.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -369,6 +369,29 @@ impl Machine {
         self.current.as_ref().map(|current| &current.token)
     }
 
+    /// The failure since the last success.
+    pub(super) fn last_error(&self) -> Option<&TokenError> {
+        self.last_error.as_ref()
+    }
+
+    pub(super) fn rejections(&self) -> u64 {
+        self.counts.rejections
+    }
+
+    /// Whether new tokens are rejected as soon as they come.
+    pub(super) fn is_struck(&self) -> bool {
+        self.strikes > 0
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// How long no attempt starts.
+    pub(super) fn back_off(&self, now: Moment) -> Option<Duration> {
+        self.gate.as_ref().and_then(|gate| gate.remaining(now))
+    }
+
     pub(super) fn in_flight(&self) -> bool {
         self.attempt.is_some()
     }
@@ -399,7 +422,7 @@ impl Machine {
             let edges = [current.windows.refresh, current.windows.margin(), current.windows.life];
             edges.into_iter().flatten().map(|edge| edge.saturating_sub(current.age(now)))
         });
-        let gate = self.gate.as_ref().and_then(|gate| gate.remaining(now));
+        let gate = self.back_off(now);
         let timeout = self.attempt.as_ref().map(|attempt| self.config.fetch_timeout.saturating_sub(attempt.running(now)));
         let deaf = self.traffic.until_deaf(now);
         current.chain(gate).chain(timeout).chain(deaf).filter(|wait| !wait.is_zero()).min().map(|wait| wait.min(SLICE))
@@ -412,7 +435,7 @@ impl Machine {
             state: match (valid, self.closing) {
                 (_, true) => RefreshState::Closed,
                 (_, false) if self.attempt.is_some() => RefreshState::Fetching,
-                (_, false) if self.gate.as_ref().is_some_and(|gate| gate.remaining(now).is_some()) => RefreshState::BackingOff,
+                (_, false) if self.back_off(now).is_some() => RefreshState::BackingOff,
                 (Some(_), false) => RefreshState::Fresh,
                 (None, false) => RefreshState::Empty,
             },
@@ -421,7 +444,7 @@ impl Machine {
             expires_in: valid.and_then(|current| Some(current.windows.life?.saturating_sub(current.age(now)))),
             rejected: current.is_some_and(|current| current.rejected),
             last_error: self.last_error.as_ref().map(TokenError::kind),
-            next_attempt: self.gate.as_ref().and_then(|gate| gate.remaining(now)),
+            next_attempt: self.back_off(now),
             counts: self.counts,
         }
     }
@@ -459,13 +482,13 @@ impl Machine {
     }
 
     fn with_retry_at(&self, now: Moment, error: TokenError) -> TokenError {
-        let remaining = self.gate.as_ref().and_then(|gate| gate.remaining(now)).unwrap_or_default();
+        let remaining = self.back_off(now).unwrap_or_default();
         error.with_retry_at(now.wall.checked_add(remaining))
     }
 
     /// Shuts the gate for `delay`, unless it is shut for longer already.
     fn close_gate(&mut self, now: Moment, delay: Duration) {
-        if self.gate.as_ref().and_then(|gate| gate.remaining(now)).is_none_or(|remaining| remaining < delay) {
+        if self.back_off(now).is_none_or(|remaining| remaining < delay) {
             self.gate = Some(Gate { from: now, delay });
         }
     }

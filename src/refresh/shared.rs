@@ -14,11 +14,12 @@ use super::{
     config::RefreshConfig,
     driver::Driver,
     machine::{Ask, Machine, Reply, Step},
-    status::Status,
+    status::{RefreshState, Status},
 };
 use crate::{
     clock::{Clock, Moment},
     error::{ErrorKind, TokenError},
+    observe::{Ending, Engine, Expiry, Fetch, Loss, Replay},
     source::BoxSource,
     sync::{Mutex, MutexGuard},
     token::AccessToken,
@@ -27,6 +28,8 @@ use crate::{
 pub(crate) struct Shared {
     pub(super) cell: Cell,
     pub(super) clock: Arc<dyn Clock>,
+    /// Who is told what happens here. It calls foreign code, so never under the lock.
+    pub(super) engine: Engine,
     /// Wakes the driver. It has one listener, so `notify_one` keeps a wake-up that comes between two waits.
     wake: Notify,
     state: Mutex<State>,
@@ -80,6 +83,7 @@ impl Shared {
         Arc::new(Shared {
             cell: Cell::default(),
             clock,
+            engine: Engine::new(config.name.clone()),
             wake: Notify::new(),
             state: Mutex::new(State {
                 machine: Machine::new(config),
@@ -96,6 +100,7 @@ impl Shared {
 
     pub(crate) fn ask(self: &Arc<Self>, ask: Ask) -> Answer {
         let (mut state, now) = self.lock();
+        let rejections = state.machine.rejections();
         let answer = match state.machine.ask(now, ask) {
             Reply::Token(token) => Answer::Token(token),
             Reply::Soon(token) => Answer::Soon(token, Self::waiting(&mut state)),
@@ -107,7 +112,9 @@ impl Shared {
         if self.sync(&state, now) || state.machine.due(now) {
             self.wake.notify_one();
         }
+        let rejection = Rejection::since(rejections, &state, now);
         unlock(state);
+        self.tell_rejection(rejection);
         // After the lock: a clock's `spawn` is foreign code, and a driver that it drops takes the lock.
         let started = driver.map_or(Ok(()), |driver| self.clock.spawn(Box::pin(driver)));
         match (answer, started) {
@@ -118,15 +125,21 @@ impl Shared {
     }
 
     pub(super) fn reject(&self, generation: u64) {
-        self.event(|machine, now| machine.reject(now, generation));
+        let rejection = self.event(|state, now| {
+            let rejections = state.machine.rejections();
+            state.machine.reject(now, generation);
+            Rejection::since(rejections, state, now)
+        });
+        self.tell_rejection(rejection);
     }
 
     pub(super) fn reset(&self) {
-        self.event(|machine, _| machine.reset());
+        self.event(|state, _| state.machine.reset());
     }
 
     pub(super) fn close(&self) {
         let (mut state, now) = self.lock();
+        let closed = !state.machine.is_closing();
         state.machine.close();
         self.sync(&state, now);
         // Nobody will settle an attempt that has not started: who waits for it asks again, and is told.
@@ -134,6 +147,9 @@ impl Shared {
         unlock(state);
         drop(waiters);
         self.wake.notify_one();
+        if closed {
+            self.engine.closed();
+        }
     }
 
     pub(super) fn replace_source(&self, source: BoxSource, reject: bool) {
@@ -166,7 +182,8 @@ impl Shared {
     }
 
     pub(crate) fn count_replay(&self, sent: bool) {
-        self.event(|machine, _| machine.count_replay(sent));
+        self.event(|state, _| state.machine.count_replay(sent));
+        self.engine.replay(if sent { Replay::Sent } else { Replay::NotKept });
     }
 
     /// The wait for the attempt in flight, if there is one.
@@ -206,6 +223,12 @@ impl Shared {
     /// The driver goes: it gives the source back, and its attempt is void.
     pub(super) fn vacate(&self, source: Option<BoxSource>) {
         let (mut state, now) = self.lock();
+        let loss = match (state.machine.is_closing(), thread::panicking(), state.restartable) {
+            (true, ..) => None,
+            (_, _, false) => Some(Loss::Final),
+            (_, true, _) => Some(Loss::Panicked),
+            (..) => Some(Loss::Restartable),
+        };
         let outcome = if thread::panicking() {
             // Foreign code has panicked where it could not be caught: a failure, so that the back-off holds.
             state.machine.finish(now, Err(panicked()))
@@ -224,6 +247,9 @@ impl Shared {
         if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
             waiters.send_replace(Some(outcome));
         }
+        if let Some(loss) = loss {
+            self.engine.lost(loss);
+        }
         self.tell();
     }
 
@@ -237,9 +263,11 @@ impl Shared {
         patience
     }
 
-    pub(super) fn finish(&self, result: Outcome) {
+    pub(super) fn finish(&self, result: Outcome, fetch: Fetch<'_>) {
         let (mut state, now) = self.lock();
+        let before = state.machine.status(now);
         let outcome = state.machine.finish(now, result);
+        let ending = ending(&before, &outcome, &state.machine, now);
         self.publish(&state, now);
         let waiters = if outcome.is_some() { state.waiters.take() } else { None };
         unlock(state);
@@ -247,6 +275,7 @@ impl Shared {
         if let (Some(waiters), Some(outcome)) = (waiters, outcome) {
             waiters.send_replace(Some(outcome));
         }
+        fetch.ended(&ending);
     }
 
     pub(super) async fn woken(&self) {
@@ -267,14 +296,29 @@ impl Shared {
                 news
             });
         }
+        self.engine.health(&RefreshState::WORDS, || {
+            let (state, now) = self.lock();
+            let expiry = match state.machine.published() {
+                None => Expiry::NoToken,
+                Some(token) => token.expiry().map_or(Expiry::Unknown, Expiry::At),
+            };
+            (state.machine.status(now).state().word(), expiry)
+        });
     }
 
-    fn event(&self, event: impl FnOnce(&mut Machine, Moment)) {
+    fn tell_rejection(&self, rejection: Option<Rejection>) {
+        if let Some(Rejection { generation, young, retry_in }) = rejection {
+            self.engine.rejected(generation, young, retry_in);
+        }
+    }
+
+    fn event<T>(&self, event: impl FnOnce(&mut State, Moment) -> T) -> T {
         let (mut state, now) = self.lock();
-        event(&mut state.machine, now);
+        let told = event(&mut state, now);
         self.sync(&state, now);
         unlock(state);
         self.wake.notify_one();
+        told
     }
 
     /// A driver, if one is needed and there is none.
@@ -307,6 +351,40 @@ impl Shared {
         // Nothing under the lock panics by design; if something does, the state is still one that a caller can ask.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state, Moment::now(&*self.clock))
+    }
+}
+
+/// A rejection of the current token, to be told after the lock.
+struct Rejection {
+    generation: u64,
+    young: bool,
+    retry_in: Option<Duration>,
+}
+
+impl Rejection {
+    /// If there was one since that many.
+    fn since(rejections: u64, state: &State, now: Moment) -> Option<Rejection> {
+        let machine = &state.machine;
+        let generation = machine.published().map_or(0, AccessToken::generation);
+        let rejected = machine.rejections() != rejections;
+        rejected.then(|| Rejection { generation, young: machine.is_struck(), retry_in: machine.back_off(now) })
+    }
+}
+
+/// What an attempt came to, to be told after the lock.
+fn ending(before: &Status, outcome: &Option<Outcome>, machine: &Machine, now: Moment) -> Ending {
+    let retry_in = machine.back_off(now);
+    match (machine.last_error(), outcome) {
+        (_, None) => Ending::Discarded,
+        (Some(error), Some(settled)) => Ending::Failed { error: error.clone(), retry_in, serving: settled.is_ok() },
+        (None, Some(Ok(token))) => Ending::Published {
+            generation: token.generation(),
+            expires_in: machine.status(now).expires_in().filter(|_| retry_in.is_none()),
+            news: before.generation() == 0 || before.last_error().is_some(),
+            retry_in,
+        },
+        // A failure is remembered, so it is the arm before.
+        (None, Some(Err(error))) => Ending::Failed { error: error.clone(), retry_in, serving: false },
     }
 }
 

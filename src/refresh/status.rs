@@ -33,6 +33,15 @@ pub enum RefreshState {
     Closed,
 }
 
+impl RefreshState {
+    /// All of them, as metrics name them.
+    pub(super) const WORDS: [&str; 5] = ["empty", "fresh", "fetching", "backing_off", "closed"];
+
+    pub(super) fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}
+
 impl Status {
     /// What the engine is doing.
     pub fn state(&self) -> RefreshState {

@@ -26,6 +26,17 @@ pub enum FetchReason {
     Rejected,
 }
 
+impl FetchReason {
+    /// In spans and metrics.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            FetchReason::First => "first",
+            FetchReason::Expiring => "expiring",
+            FetchReason::Rejected => "rejected",
+        }
+    }
+}
+
 impl FetchContext {
     /// A context for calling a source by hand, as its own tests do: first attempt, nothing before it, tokio's clock.
     pub fn new(reason: FetchReason) -> FetchContext {

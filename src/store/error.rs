@@ -59,6 +59,19 @@ impl StoreError {
     }
 }
 
+impl StoreErrorKind {
+    /// In metrics and events.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            StoreErrorKind::Busy => "busy",
+            StoreErrorKind::Lost => "lost",
+            StoreErrorKind::Conflict => "conflict",
+            StoreErrorKind::Unreadable => "unreadable",
+            StoreErrorKind::Failed => "failed",
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {

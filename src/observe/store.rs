@@ -1,0 +1,46 @@
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{
+    event::{Event, Level},
+    meter, metric, trace,
+};
+
+/// How many logins of this process have news that no store holds.
+static FAILING: AtomicU64 = AtomicU64::new(0);
+
+/// A store has failed. `why` is the kind of its error; `usual`: as it does when two processes meet.
+pub(crate) fn store_failed(why: &'static str, usual: bool) {
+    meter::count(metric::STORE_FAILURES, &[(metric::ERROR_TYPE, &why.into())]);
+    let event = Event { message: "token store failed", error_type: Some(why), ..Event::default() };
+    trace::emit(if usual { Level::Debug } else { Level::Warn }, &event);
+}
+
+/// A login whose latest state could not be stored (F7), until it is stored: then this is dropped.
+pub(crate) struct Unsaved(());
+
+impl Unsaved {
+    pub(crate) fn new() -> Unsaved {
+        tell(FAILING.fetch_add(1, Ordering::Relaxed) + 1);
+        Unsaved(())
+    }
+}
+
+impl Drop for Unsaved {
+    fn drop(&mut self) {
+        tell(FAILING.fetch_sub(1, Ordering::Relaxed).saturating_sub(1));
+        trace::emit(Level::Info, &Event { message: "token store caught up", ..Event::default() });
+    }
+}
+
+impl fmt::Debug for Unsaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unsaved")
+    }
+}
+
+fn tell(failing: u64) {
+    meter::set(metric::STORE_FAILING, &[], failing as f64);
+}
