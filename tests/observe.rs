@@ -330,7 +330,7 @@ async fn a_request_with_a_token_at_hand_is_silent() {
     let service = layer(&handle).layer(api([200, 200, 404, 403, 500]));
     handle.token().await.unwrap();
     settle().await;
-    (ears.events(), ears.counts(), ears.recorded());
+    drop((ears.events(), ears.counts(), ears.recorded()));
     for _ in 0..5 {
         service.clone().oneshot(request()).await.unwrap();
     }
