@@ -54,8 +54,8 @@
 //! | [`middleware`] | 3 | How does it ride on a request, and what happens on a 401? |
 #![cfg_attr(feature = "provider", doc = "| [`provider`] | 4 | Which quirks has a vendor? |")]
 #![cfg_attr(not(feature = "provider"), doc = "| `provider` | 4 | Which quirks has a vendor? |")]
-#![cfg_attr(feature = "reqwest", doc = "| [`adapter`] | 4 | Who carries the bytes? |")]
-#![cfg_attr(not(feature = "reqwest"), doc = "| `adapter` | 4 | Who carries the bytes? |")]
+#![cfg_attr(any(feature = "client", feature = "reqwest"), doc = "| [`adapter`] | 4 | Who carries the bytes? |")]
+#![cfg_attr(not(any(feature = "client", feature = "reqwest")), doc = "| `adapter` | 4 | Who carries the bytes? |")]
 #![cfg_attr(feature = "testing", doc = "| [`testing`] | 5 | Who plays the server in a test? |")]
 #![cfg_attr(not(feature = "testing"), doc = "| `testing` | 5 | Who plays the server in a test? |")]
 //! | [`guide`] | prose | Why is it so, what is guaranteed, what should I not do, what does it do under load? |
@@ -76,7 +76,7 @@
 //!
 //! Without any, the core remains: layers, engine, and sources of your own.
 
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "client", feature = "reqwest"))]
 pub mod adapter;
 pub mod clock;
 mod error;

@@ -28,6 +28,8 @@ pub(crate) mod authority;
 mod carrier;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod connector;
 mod foreign;
 mod reply;
 mod secret_buffer;
@@ -36,6 +38,8 @@ mod transport;
 #[cfg(feature = "grant")]
 mod url;
 
+#[cfg(feature = "client")]
+pub(crate) use connector::{Versions, connector};
 pub use reply::Reply;
 pub(crate) use secret_buffer::SecretBuffer;
 pub use transport::Transport;

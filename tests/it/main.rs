@@ -9,6 +9,7 @@ mod early;
 mod hostile;
 mod hpack;
 mod http;
+mod hyper_client;
 mod origin_matrix;
 mod per_request;
 mod posts;

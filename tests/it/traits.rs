@@ -7,6 +7,7 @@ use tower::{Layer, Service, util::BoxCloneService};
 use tower_token::{
     AccessToken, AuthError, BearerAuthLayer, FetchContext, Origins, RefreshConfig, StaticToken, TokenError, TokenHandle,
     Transport,
+    adapter::hyper::HyperClient,
     middleware::{AuthService, KnownOrEmpty},
     refresh::{Driver, Status},
 };
@@ -31,6 +32,7 @@ fn what_is_shared_between_threads_can_be() {
     shared::<Status>();
     shared::<BearerAuthLayer>();
     shared::<BearerAuthLayer<KnownOrEmpty>>();
+    shared::<HyperClient<String>>();
     send::<Driver>();
     send::<Transport>();
     send::<Auth>();
