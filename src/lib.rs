@@ -14,19 +14,15 @@
 //! ```no_run
 //! # #[cfg(all(feature = "client", feature = "provider"))]
 //! # async fn example() -> Result<(), tower_token::BoxError> {
-//! use bytes::Bytes;
-//! use http_body_util::Full;
-//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use tower::{ServiceBuilder, ServiceExt};
-//! use tower_token::{BearerAuthLayer, Origins, provider::yonne::Yonne};
+//! use tower_token::{BearerAuthLayer, Origins, adapter::hyper::HyperClient, provider::yonne::Yonne};
 //!
-//! # let https = hyper_util::client::legacy::connect::HttpConnector::new(); // stands for a TLS connector
 //! let origins = "https://api.yonne.app".parse::<Origins>()?;
 //! let layer = BearerAuthLayer::new(origins, Yonne::from_env()?);
-//! let client = ServiceBuilder::new().layer(layer).service(Client::builder(TokioExecutor::new()).build(https));
+//! let client = ServiceBuilder::new().layer(layer).service(HyperClient::new()?);
 //!
 //! let url = "https://api.yonne.app/api/courier/s2s/metrics/summary";
-//! let response = client.oneshot(http::Request::get(url).body(Full::<Bytes>::default())?).await?;
+//! let response = client.oneshot(http::Request::get(url).body(String::new())?).await?;
 //! # drop(response);
 //! # Ok(()) }
 //! ```
@@ -58,14 +54,14 @@
 #![cfg_attr(not(any(feature = "client", feature = "reqwest")), doc = "| `adapter` | 4 | Who carries the bytes? |")]
 #![cfg_attr(feature = "testing", doc = "| [`testing`] | 5 | Who plays the server in a test? |")]
 #![cfg_attr(not(feature = "testing"), doc = "| `testing` | 5 | Who plays the server in a test? |")]
-//! | [`guide`] | prose | Why is it so, what is guaranteed, what should I not do, what does it do under load? |
+//! | [`guide`] | prose | How do I, why is it so, what is guaranteed, what should I not do, what does it do under load? |
 //!
 //! # Features
 //!
 //! | feature | brings | default |
 //! |---|---|---|
 //! | `grant` | exchanges described as data, and the grants of OAuth 2.0, over any transport; stores for refresh tokens; `RefreshConfig::jwt_exp_hint` | yes |
-//! | `client` | the default client for token calls: hyper, rustls, the platform's roots | yes |
+//! | `client` | `adapter::hyper`, and the default client for token calls: rustls, the platform's roots | yes |
 //! | `provider` | the vendors; implies `grant` | yes |
 //! | `id-token` | id_tokens: signatures by `jsonwebtoken` over aws-lc-rs; implies `grant` | |
 //! | `reqwest` | the layer over `reqwest::Client`, and token calls over it | |
@@ -107,6 +103,6 @@ pub use token::{AccessToken, RefreshToken};
 pub use transport::Transport;
 
 /// The README's examples compile.
-#[cfg(all(doctest, feature = "client", feature = "provider"))]
+#[cfg(all(doctest, feature = "client", feature = "provider", feature = "reqwest-middleware"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

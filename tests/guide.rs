@@ -1,4 +1,4 @@
-//! The guide's claims name their tests: those tests exist. And what it lists is what there is.
+//! The guide's claims name their tests, its pages link to each other, and what it lists is what there is.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -77,4 +77,37 @@ fn the_observability_page_lists_what_there_is() {
     let asked: BTreeSet<_> =
         words(&dashboard, "tower_token_").into_iter().map(|name| name.trim_end_matches("_bucket").to_owned()).collect();
     assert_eq!(asked, metrics, "each metric has its panel, and no panel is empty");
+}
+
+/// The anchors that rustdoc and GitHub give to the headings of a page.
+fn anchors(page: &str) -> Vec<String> {
+    let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';
+    let headings = page.lines().filter(|line| line.starts_with('#') && line.trim_start_matches('#').starts_with(' '));
+    headings.map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(|c| !kept(c), "").replace(' ', "-")).collect()
+}
+
+/// What stands in `](..)`, but for other sites and paths of the documentation.
+fn links(page: &str) -> Vec<&str> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.starts_with("http") && !target.contains("::")).collect()
+}
+
+#[test]
+fn the_links_of_the_readme_and_the_guide_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["cookbook", "design", "limitations", "observability", "performance", "security"]
+        .map(|page| format!("src/guide/{page}.md"));
+    let mut seen = 0;
+    for page in pages.into_iter().chain(["README.md".to_owned()]) {
+        let text = fs::read_to_string(root.join(&page)).unwrap();
+        for link in links(&text) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { root.join(&page) } else { root.join(file) };
+            assert!(target.exists(), "{page}: {link}");
+            let there = || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|known| known == anchor);
+            assert!(anchor.is_empty() || there(), "{page}: {link}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
 }
