@@ -10,15 +10,19 @@ use crate::error::{BoxError, ErrorKind, TokenError};
 /// whoever logs the chain of sources would print it. Such an error is replaced by its own text with those parts cut out.
 /// A [`TokenError`] is passed on, and so is one that is a cause: it says what kind of failure it is.
 ///
-/// The message names the kind of an I/O error at the bottom, as `connection refused`: the error itself is not shown.
+/// The message names the kind of an I/O error at the bottom, as `connection refused`: the error itself is not shown. A host's name
+/// that is not found has no kind of its own.
 pub(super) fn wrap(message: &'static str, error: BoxError) -> TokenError {
     if let Some(own) = chain(&*error).find_map(|error| error.downcast_ref::<TokenError>()) {
         return own.clone();
     }
     let io = chain(&*error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
-    let message = match io.map(io::Error::kind) {
-        None | Some(io::ErrorKind::Other) => message.to_owned(),
+    let kind = io.map(|io| io.kind()).filter(|kind| *kind != io::ErrorKind::Other);
+    // "Uncategorized" cannot be named but by its text.
+    let message = match kind.map(|kind| kind.to_string()).filter(|kind| !kind.starts_with("uncategorized")) {
         Some(kind) => format!("{message}: {kind}"),
+        None if is_connect(&*error) => format!("{message}: the host's name was not found, or it was not reached"),
+        None => message.to_owned(),
     };
     let source = if shows_url(&*error) { Scrubbed::boxed(&*error) } else { error };
     TokenError::wrap(ErrorKind::Transient, message, source)
@@ -165,6 +169,26 @@ mod tests {
         let unsent = client.get(&url).send().await.unwrap_err();
         assert!(reqwest_says_connect(&unsent));
         assert!(is_connect(&Because(unsent)));
+    }
+
+    /// As where a name is not found, which on most platforms is no error number of I/O.
+    #[cfg(feature = "client")]
+    #[tokio::test]
+    async fn an_error_without_a_kind_says_at_least_whether_there_was_a_connection() {
+        use std::future;
+
+        use hyper_util::{
+            client::legacy::Client,
+            rt::{TokioExecutor, TokioIo},
+        };
+        use tokio::net::TcpStream;
+
+        let nameless = || io::Error::from_raw_os_error(987_654);
+        let connector = tower::service_fn(move |_: http::Uri| future::ready(Err::<TokioIo<TcpStream>, _>(nameless())));
+        let client = Client::builder(TokioExecutor::new()).build::<_, String>(connector);
+        let error = client.get(http::Uri::from_static("http://a.test")).await.expect_err("no connection");
+        assert_eq!(wrap("failed", error.into()).to_string(), "failed: the host's name was not found, or it was not reached");
+        assert_eq!(wrap("failed", nameless().into()).to_string(), "failed");
     }
 
     #[test]
