@@ -12,27 +12,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use tower::{Layer, Service, ServiceExt};
 use tower_token::{
     BearerAuthLayer, BoxError, Origins, TokenHandle,
+    adapter::hyper::HyperClient,
     middleware::AuthService,
     provider::yonne::{self, Yonne},
     testing::YonneEmulator,
 };
 
-type Hyper = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Hyper = HyperClient<Full<Bytes>>;
 
 /// A hyper client whose calls to `base_url` carry Yonne's token. This is all that a program needs.
 fn client(base_url: &str, tokens: TokenHandle) -> Result<AuthService<Hyper>, BoxError> {
-    let tls = rustls::crypto::aws_lc_rs::default_provider();
-    let connector = HttpsConnectorBuilder::new().with_provider_and_platform_verifier(tls)?.https_or_http().enable_http1().build();
-    let hyper = Client::builder(TokioExecutor::new()).build(connector);
-    Ok(BearerAuthLayer::new(base_url.parse::<Origins>()?, tokens).layer(hyper))
+    Ok(BearerAuthLayer::new(base_url.parse::<Origins>()?, tokens).layer(HyperClient::new()?))
 }
 
 #[tokio::main(flavor = "current_thread")]
