@@ -17,14 +17,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_token::{
     AccessToken, AuthError, BearerAuthLayer, FetchContext, FetchReason, Origins, StaticToken, TokenError, TokenHandle, Transport,
+    adapter::hyper::HyperClient,
     clock::{Clock, TokioClock},
     grant::oauth,
     middleware::HeaderStyle,
@@ -175,8 +172,10 @@ fn assert_seen(texts: &[&str]) {
     }
 }
 
-fn client(h2: bool) -> Client<HttpConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new()).http2_only(h2).build_http()
+fn client(h2: bool) -> HyperClient<Full<Bytes>> {
+    let client = if h2 { HyperClient::http2() } else { HyperClient::http1() };
+    show(&client);
+    client.unwrap()
 }
 
 fn yonne_at(server: &str, yonne: &YonneEmulator) -> Yonne {

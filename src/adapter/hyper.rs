@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// A client for API calls, to be wrapped by a layer: hyper-util's `legacy::Client` with TLS by rustls (aws-lc-rs) and the platform's
-/// root certificates.
+/// root certificates. `B` is the type of the requests' bodies, and mostly inferred from the first request.
 ///
 /// Clones are cheap and share their connections, so one is enough for a program. It follows no redirect, asks for no compression
 /// and reads no proxy from the environment: for a proxy or another TLS library, wrap a hyper-util client of your own, which is a
