@@ -1,0 +1,33 @@
+use reqwest::{Body, Client};
+use tower::Layer;
+use tower_token::{BearerAuthLayer, Origins, adapter::reqwest::ReqwestService, middleware::AuthService};
+
+use crate::{
+    api::Site,
+    stack::{Call, Payload, Redirects, Sent, Stack, through},
+};
+
+/// reqwest under the layer: `OURS` over a client of the adapter's, else over one as reqwest makes it.
+#[derive(Clone)]
+pub(crate) struct Reqwest<const OURS: bool>(AuthService<ReqwestService>);
+
+impl<const OURS: bool> Stack for Reqwest<OURS> {
+    const REDIRECTS: Redirects = if OURS { Redirects::WithinOrigins } else { Redirects::Followed };
+
+    async fn client(layer: BearerAuthLayer, origins: &Origins, _: &Site, _: &Site) -> Reqwest<OURS> {
+        let service = if OURS { ReqwestService::new(origins).unwrap() } else { ReqwestService::over(Client::new()) };
+        Reqwest(layer.layer(service))
+    }
+
+    async fn send(&self, call: Call) -> Sent {
+        through(&self.0, call.request(body)).await
+    }
+}
+
+pub(super) fn body(payload: Payload) -> Body {
+    match payload {
+        Payload::Empty => Body::default(),
+        Payload::Whole(body) => Body::from(body),
+        Payload::Stream(chunks) => Body::wrap(chunks.body::<std::io::Error>()),
+    }
+}
