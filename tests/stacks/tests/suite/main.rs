@@ -12,7 +12,7 @@ mod stacks;
 macro_rules! over {
     ($($name:ident: $stack:ty),* $(,)?) => {
         $(over! { @ $name: $stack:
-            fresh, first_token, replayed, replayed_once, burst, refresh_failed, stream, foreign_origin, redirect, cancel, no_token,
+            fresh, first_token, replayed, replayed_once, burst, late, refresh_failed, stream, foreign_origin, redirect, cancel, no_token,
             callers_own,
         })*
     };

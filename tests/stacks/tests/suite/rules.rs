@@ -138,14 +138,14 @@ pub(crate) async fn replayed<S: Stack>() {
     assert_eq!(world.issuer.calls(), 2);
 }
 
-/// R1: a second 401 is the caller's, whole.
+/// R1: a second 401 is the caller's, whole, and rejects nothing.
 pub(crate) async fn replayed_once<S: Stack>() {
     // It takes nobody's tokens.
     let world = World::<S>::with_home(Api::of(&Issuer::default()), Issuer::default()).await;
     let answer = world.get("/").await.unwrap();
     assert_eq!((answer.status, &*answer.body), (StatusCode::UNAUTHORIZED, &b"who is this?"[..]));
     assert_eq!(world.home.api.authorizations(), [tokens(1, 1), tokens(2, 1)].concat());
-    assert_eq!(world.issuer.calls(), 2);
+    assert_eq!((world.issuer.calls(), world.handle.status().rejections()), (2, 1));
 }
 
 /// E1, R1: a hundred requests whose token is revoked while they are under way cost one token call.
@@ -160,6 +160,20 @@ pub(crate) async fn burst<S: Stack>() {
         assert_eq!(finished(call).await.status, StatusCode::OK);
     }
     assert_eq!((world.issuer.calls(), world.home.api.authorizations()), (2, [tokens(1, 100), tokens(2, 100)].concat()));
+}
+
+/// E15: a 401 that comes late, when its token has long been replaced, costs no token call: the request is sent again with the new one.
+pub(crate) async fn late<S: Stack>() {
+    let world = World::<S>::with_token().await;
+    world.home.api.hold(true);
+    let late = world.start("/");
+    world.home.api.reached(1).await;
+    world.issuer.revoke_all();
+    world.handle.reject(1);
+    world.handle.subscribe().wait_for(|status| status.generation() == 2).await.unwrap();
+    world.home.api.hold(false);
+    assert_eq!(finished(late).await.status, StatusCode::OK);
+    assert_eq!((world.issuer.calls(), world.home.api.authorizations()), (2, [tokens(1, 1), tokens(2, 1)].concat()));
 }
 
 /// A failed refresh hides no token that is valid. When nothing is left, callers get the error, and the server nothing.
