@@ -74,7 +74,7 @@ async fn forward(State(proxy): State<Proxy>, request: Request) -> Response {
     head.headers.remove(HOST);
     let mut uri = head.uri.into_parts();
     (uri.scheme, uri.authority) = (Some(proxy.scheme), Some(proxy.authority));
-    // `OPTIONS *`, say.
+    // A CONNECT has no path.
     let Ok(uri) = Uri::from_parts(uri) else { return StatusCode::BAD_REQUEST.into_response() };
     head.uri = uri;
     match proxy.client.oneshot(Request::from_parts(head, body)).await {

@@ -14,7 +14,8 @@ const KEPT: usize = 64 * 1024;
 
 /// A channel whose calls carry a token, for `Client::new` of a generated client.
 ///
-/// The URIs of generated clients are only paths: [`Origins::relative_as`] says where the channel connects.
+/// The URIs of generated clients are only paths: [`Origins::relative_as`] says where the channel connects. Or the client says it,
+/// if it is made by `Client::with_origin`.
 pub(crate) fn authenticated<C>(
     channel: C,
     origins: Origins,

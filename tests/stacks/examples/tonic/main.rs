@@ -124,7 +124,7 @@ impl Exchange {
         self.0.turned_away.load(Ordering::Relaxed)
     }
 
-    /// The number of the token that a call carries, if it is a good one.
+    /// Lets a call with a good token through, and notes which one that is.
     fn check(&self, mut call: Request<()>) -> Result<Request<()>, Status> {
         self.0.arrived.fetch_add(1, Ordering::Relaxed);
         let value = call.metadata().get("authorization").and_then(|value| value.to_str().ok());

@@ -12,8 +12,8 @@ mod stacks;
 macro_rules! over {
     ($($name:ident: $stack:ty),* $(,)?) => {
         $(over! { @ $name: $stack:
-            fresh, first_token, replayed, replayed_once, burst, late, refresh_failed, stream, foreign_origin, redirect, cancel, no_token,
-            callers_own,
+            fresh, first_token, replayed, replayed_once, burst, late, refresh_failed, stream, foreign_origin, redirect, cancel,
+            no_token, callers_own,
         })*
     };
     (@ $name:ident: $stack:ty: $($rule:ident),* $(,)?) => {

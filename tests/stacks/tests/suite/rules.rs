@@ -162,7 +162,8 @@ pub(crate) async fn burst<S: Stack>() {
     assert_eq!((world.issuer.calls(), world.home.api.authorizations()), (2, [tokens(1, 100), tokens(2, 100)].concat()));
 }
 
-/// E15: a 401 that comes late, when its token has long been replaced, costs no token call: the request is sent again with the new one.
+/// E15: a 401 that comes late, when its token has long been replaced, costs no token call: the request is sent again with the new
+/// one.
 pub(crate) async fn late<S: Stack>() {
     let world = World::<S>::with_token().await;
     world.home.api.hold(true);
