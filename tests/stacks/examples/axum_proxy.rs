@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use futures::channel::mpsc;
 use http::{
-    HeaderMap, HeaderName, StatusCode, Uri,
+    HeaderMap, HeaderName, StatusCode, Uri, Version,
     header::{
         AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE,
         WWW_AUTHENTICATE,
@@ -59,7 +59,7 @@ fn proxy(upstream: &str, tokens: TokenHandle) -> Result<Router, BoxError> {
         return Err("an upstream is a URL".into());
     };
     // It follows no redirect: that is for the caller, who has no token to lose.
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let client = Client::builder(TokioExecutor::new()).build_http();
     let client = BearerAuthLayer::new(origins, tokens).replay(BoundedBuffer::new(KEPT, Body::new as _)).layer(client);
     Ok(Router::new().fallback(forward).with_state(Proxy { scheme, authority, client }))
 }
@@ -70,8 +70,9 @@ async fn forward(State(proxy): State<Proxy>, request: Request) -> Response {
     // The caller's credentials are for this proxy. The layer leaves a header of the caller's as it is: it would be forwarded, and
     // no token put on.
     head.headers.remove(AUTHORIZATION);
-    // The connection's own: it names this proxy.
+    // The connection's own: the one to the upstream may speak another version, and has another name.
     head.headers.remove(HOST);
+    head.version = Version::default();
     let mut uri = head.uri.into_parts();
     (uri.scheme, uri.authority) = (Some(proxy.scheme), Some(proxy.authority));
     // A CONNECT has no path.
@@ -129,7 +130,8 @@ async fn main() -> Result<(), BoxError> {
     println!("A caller sends credentials and a header of the connection's. The upstream gets its own token, and neither.");
     let call = || {
         let call = Request::get(format!("{url}/orders?full=1")).header(AUTHORIZATION, "Bearer the-callers");
-        call.header(CONNECTION, "x-hop").header("x-hop", "here").header("x-end", "there").body(Body::empty())
+        let call = call.header(CONNECTION, "x-hop").header("x-hop", "here").header(PROXY_AUTHORIZATION, "Basic bWU6bWU=");
+        call.header("x-end", "there").body(Body::empty())
     };
     let response = http1.request(call()?).await?;
     claim("it is served", response.status() == StatusCode::OK)?;

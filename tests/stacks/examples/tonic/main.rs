@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
@@ -66,7 +67,8 @@ async fn main() -> Result<(), BoxError> {
     println!("  {:?}: {}", end.code(), end.message());
     claim("the caller is told", end.code() == Code::Unauthenticated)?;
     // Up to a second: a token that is rejected as soon as this is renewed after a back-off.
-    tokens.subscribe().wait_for(|status| status.generation() == 3).await?;
+    let mut health = tokens.subscribe();
+    tokio::time::timeout(Duration::from_secs(10), health.wait_for(|status| status.generation() == 3)).await??;
     let answer = client.watch(tea()).await?;
     println!("  opened again with token #{}", generation(&answer)?);
     claim("the token had been renewed by then", exchange.token_calls() == 3 && exchange.turned_away() == 1)?;

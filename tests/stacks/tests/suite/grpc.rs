@@ -26,6 +26,7 @@ use self::prices::{Price, Symbol, prices_client::PricesClient};
 use crate::{
     api::Server,
     issuer::{Issuer, Mood},
+    rules::LIMIT,
 };
 
 /// Where a server says that a token is no good.
@@ -110,7 +111,8 @@ async fn exchange(
 }
 
 async fn renewed(handle: &TokenHandle) {
-    handle.subscribe().wait_for(|status| status.generation() == 2).await.unwrap();
+    let mut health = handle.subscribe();
+    tokio::time::timeout(LIMIT, health.wait_for(|status| status.generation() == 2)).await.unwrap().unwrap();
 }
 
 /// In headers, which is where most servers have it: the call is sent once more, message and all, and its caller sees nothing.
