@@ -67,6 +67,11 @@ impl<B> Kept<B> {
         Kept(Inner::Later(Box::new(Box::new(make))))
     }
 
+    /// Whether there will be a second body in any case.
+    pub(crate) fn is_certain(&self) -> bool {
+        matches!(self.0, Inner::Body(_))
+    }
+
     pub(crate) fn into_body(self) -> Option<B> {
         match self.0 {
             Inner::Body(body) => Some(body),

@@ -168,7 +168,11 @@ impl<S, P> AuthService<S, P> {
         }
         let kept = self.keep(&mut request);
         let config = &self.link.common.config;
-        let need = if new_token { Need::new_token(&config.handle) } else { Need::token(config, kept.is_some()) };
+        let need = if new_token {
+            Need::new_token(&config.handle)
+        } else {
+            Need::token(config, kept.as_ref().is_some_and(Snapshot::is_certain))
+        };
         let published = if new_token { None } else { config.handle.cell().token() };
         let token = match published {
             Some(token) => Ok(token),

@@ -30,6 +30,11 @@ impl<B> Snapshot<B> {
         Some(Snapshot { head, extensions: request.extensions().clone(), body })
     }
 
+    /// Whether its body is repeatable in any case.
+    pub(super) fn is_certain(&self) -> bool {
+        self.body.is_certain()
+    }
+
     /// The request again; `None` if its body turns out not to be repeatable.
     pub(super) fn restore(self) -> Option<Request<B>> {
         let (version, method, uri, headers) = read(Bytes::from(self.head))?;

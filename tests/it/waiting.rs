@@ -1,12 +1,15 @@
 //! The engine under callers: who waits, who does not, and what a dropped one leaves behind.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
+use axum_core::body::Body;
 use http::StatusCode;
 use tower::{Layer, Service, ServiceExt};
 use tower_token::{
     AccessToken, BearerAuthLayer, ErrorKind, FetchContext, FetchReason, RefreshConfig, TokenError, TokenHandle,
-    middleware::NotReplayed, refresh::RefreshState, source_fn,
+    middleware::{BoundedBuffer, NotReplayed},
+    refresh::RefreshState,
+    source_fn,
 };
 
 use crate::support::{API, Api, Mint, get, origins};
@@ -161,6 +164,23 @@ async fn a_request_that_cannot_be_replayed_waits_for_the_successor_of_a_rejected
     let first = service.clone().oneshot(stream()).await.unwrap();
     assert_eq!(first.status(), StatusCode::UNAUTHORIZED);
     assert!(first.extensions().get::<NotReplayed>().is_some());
+    assert_eq!(service.oneshot(stream()).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(api.seen(), ["Bearer token-1", "Bearer token-2"]);
+}
+
+/// So does one of which nobody knows yet whether it can.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_perhaps_replayed_waits_for_the_successor_of_a_rejected_token() {
+    let (api, mint) = (Api::accepting("token-2"), Mint::living(3600 * S));
+    let handle = TokenHandle::new(mint.source());
+    handle.token().await.unwrap();
+    let policy = BoundedBuffer::new(1024, Body::new);
+    let service = BearerAuthLayer::new(origins(), handle.clone()).replay(policy).layer(api.service::<Body>());
+    let stream =
+        || http::Request::put(API).body(Body::from_stream(futures::stream::iter([Ok::<_, Infallible>("text")]))).unwrap();
+    let first = service.clone().oneshot(stream()).await.unwrap();
+    assert_eq!(first.status(), StatusCode::UNAUTHORIZED);
+    assert!(first.extensions().get::<NotReplayed>().is_some(), "it was not read to its end");
     assert_eq!(service.oneshot(stream()).await.unwrap().status(), StatusCode::OK);
     assert_eq!(api.seen(), ["Bearer token-1", "Bearer token-2"]);
 }

@@ -120,7 +120,11 @@ impl<P: ReplayPolicy<Body> + Send + Sync + 'static> Middleware for AuthMiddlewar
             return next.run(request, extensions).await;
         }
         let kept = self.keep(&mut request, extensions);
-        let need = if new_token { Need::new_token(&config.handle) } else { Need::token(config, kept.is_some()) };
+        let need = if new_token {
+            Need::new_token(&config.handle)
+        } else {
+            Need::token(config, kept.as_ref().is_some_and(Copy::is_certain))
+        };
         let again = || kept.and_then(Copy::restore);
         self.common.send(request, again, need, Rest { next, extensions }).await.map_err(|error| match error {
             AuthError::Token(error) => Error::middleware(error),

@@ -25,6 +25,11 @@ impl Copy {
         Some(Copy { head: head?, body: kept? })
     }
 
+    /// Whether its body is repeatable in any case.
+    pub(super) fn is_certain(&self) -> bool {
+        self.body.as_ref().is_none_or(Kept::is_certain)
+    }
+
     /// The request again; `None` if its body turns out not to be repeatable.
     pub(super) fn restore(mut self) -> Option<Request> {
         if let Some(body) = self.body {
