@@ -4,15 +4,15 @@
 //! |---|---|---|
 #![cfg_attr(
     feature = "client",
-    doc = "| [`hyper`](self::hyper) | `client` | hyper's client, assembled, for the layer to stand on |"
+    doc = "| [`hyper`] | `client` | hyper's client, assembled, for the layer to stand on |"
 )]
 #![cfg_attr(
     feature = "reqwest",
-    doc = "| [`reqwest`](self::reqwest) | `reqwest` | a tower service over `reqwest::Client`, for the layer to stand on; token calls over it; `Origins::redirect_policy` |"
+    doc = "| [`reqwest`] | `reqwest` | a tower service over `reqwest::Client`, for the layer to stand on; token calls over it; `Origins::redirect_policy` |"
 )]
 #![cfg_attr(
     feature = "reqwest-middleware",
-    doc = "| [`reqwest_middleware`](self::reqwest_middleware) | `reqwest-middleware` | the layer as a `Middleware` |"
+    doc = "| [`reqwest_middleware`] | `reqwest-middleware` | the layer as a `Middleware` |"
 )]
 
 #[cfg(feature = "client")]
