@@ -1,7 +1,7 @@
 //! Yoco: a payments company's API, on behalf of its merchants.
 //!
 //! A merchant logs in with the browser and allows an app to act ([`Yoco`]); what comes of it are an access token for two weeks, a
-//! refresh token and, with the feature `id-token`, an id_token, which says who it was ([`Merchant`](Yoco::merchant)). [`ErrorCode`]
+//! refresh token and, with the feature `id-token`, an id_token, which says who it was (`Yoco::merchant`). [`ErrorCode`]
 //! reads what goes wrong.
 //!
 //! # Examples
