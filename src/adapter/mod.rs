@@ -2,10 +2,7 @@
 //!
 //! | module | feature | what it is |
 //! |---|---|---|
-#![cfg_attr(
-    feature = "client",
-    doc = "| [`hyper`] | `client` | hyper's client, assembled, for the layer to stand on |"
-)]
+#![cfg_attr(feature = "client", doc = "| [`hyper`] | `client` | hyper's client, assembled, for the layer to stand on |")]
 #![cfg_attr(
     feature = "reqwest",
     doc = "| [`reqwest`] | `reqwest` | a tower service over `reqwest::Client`, for the layer to stand on; token calls over it; `Origins::redirect_policy` |"
