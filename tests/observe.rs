@@ -14,13 +14,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, LocalRecorderGuard, Metadata, SharedString, Unit,
 };
 use tower::{Layer as _, Service, ServiceExt, service_fn};
 use tower_token::{
-    AccessToken, AuthError, BearerAuthLayer, BoxError, FetchContext, Origins, RefreshConfig, TokenError, TokenHandle,
+    AccessToken, AuthError, BearerAuthLayer, BoxError, FetchContext, Origins, RefreshConfig, TokenError, TokenHandle, Transport,
+    clock::{Clock, TokioClock},
     middleware::{AuthService, NoReplay, OnUnavailable},
     provider::{yolcu360::Yolcu360, yonne::Yonne},
     source_fn,
@@ -692,6 +694,30 @@ async fn a_store_that_fails_is_told_until_it_has_caught_up() {
     assert_eq!(
         events,
         ["WARN token store failed error.type=failed", "WARN token store failed error.type=failed", "INFO token store caught up"]
+    );
+}
+
+/// L9, S5: a token call tells where it went and what came of it; of its URL, nothing that may be secret.
+#[tokio::test]
+async fn a_token_call_tells_its_server_and_its_status() {
+    let (ears, _listening) = Ears::listen();
+    let clock: Arc<dyn Clock> = Arc::new(TokioClock);
+    let teapot = service_fn(async |request: Request<http_body_util::Full<Bytes>>| match request.uri().port() {
+        Some(_) => Ok(Response::builder().status(418).body(http_body_util::Full::<Bytes>::default()).unwrap()),
+        None => Err("no route"),
+    });
+    for uri in ["https://user:canary@a.test:8443/canary?canary", "https://b.test/", "http://c.test/canary"] {
+        let request = Request::post(uri).body(Default::default()).unwrap();
+        let _either = Transport::new(teapot).send(request, &clock).await;
+    }
+    let error = "error.type=transient exception.message=the token call failed before a reply came";
+    assert_eq!(
+        ears.events(),
+        [
+            "DEBUG token call answered http.response.status_code=418 server.address=a.test server.port=8443".to_owned(),
+            format!("DEBUG token call failed {error} server.address=b.test server.port=443"),
+            format!("DEBUG token call failed {error} server.address=c.test server.port=80"),
+        ]
     );
 }
 

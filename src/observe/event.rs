@@ -32,6 +32,8 @@ pub(super) struct Event<'a> {
     pub(super) error: Option<&'a TokenError>,
     pub(super) status_code: Option<u16>,
     pub(super) resend_count: Option<u32>,
+    pub(super) server_address: Option<&'a str>,
+    pub(super) server_port: Option<u16>,
 }
 
 impl<'a> Event<'a> {

@@ -5,7 +5,7 @@
 //! [guide](crate::guide::observability) lists every span, event, field, metric and label, and what to alert on.
 //!
 //! - A request that finds its token at hand tells nobody, and costs what it costs without the features.
-//! - No signal holds a secret, a URL, a body, or text that a server chose. Label values are words of this crate, and the engine's
+//! - No signal holds a secret, a URL beyond host and port, a body, or text that a server chose. Label values are words of this crate, and the engine's
 //!   [name](crate::RefreshConfig::name), which is yours.
 //! - Subscribers and recorders are called outside the engine's lock, so that they may use a handle. A panic of theirs is caught.
 #![cfg_attr(
@@ -16,6 +16,7 @@ tower_token::observe::describe_metrics(); // once, after the recorder was instal
 ```"#
 )]
 
+mod call;
 mod engine;
 mod event;
 mod fetch;
@@ -35,6 +36,7 @@ mod trace;
 mod trace;
 mod wait;
 
+pub(crate) use call::Call;
 pub(crate) use engine::{Engine, Expiry, Loss, Replay};
 pub(crate) use fetch::{Ending, Fetch};
 #[cfg(feature = "metrics")]

@@ -28,6 +28,8 @@ macro_rules! emit_at {
             exception.message = $event.error.map(field::display),
             http.response.status_code = $event.status_code,
             http.request.resend_count = $event.resend_count,
+            server.address = $event.server_address,
+            server.port = $event.server_port,
             "{}",
             $event.message
         )

@@ -18,11 +18,18 @@ pub(crate) enum Answer {
 
 impl Answer {
     /// The reply, as far as it has come.
-    #[cfg(feature = "grant")]
     pub(crate) fn reply(&self) -> Option<&Reply> {
         match self {
             Answer::Whole(reply) | Answer::Partial(reply, _) => Some(reply),
             Answer::Lost(_) | Answer::Unsent(_) => None,
+        }
+    }
+
+    /// Why it is not whole.
+    pub(super) fn error(&self) -> Option<&TokenError> {
+        match self {
+            Answer::Whole(_) => None,
+            Answer::Partial(_, error) | Answer::Lost(error) | Answer::Unsent(error) => Some(error),
         }
     }
 

@@ -15,6 +15,7 @@ use super::{Reply, SecretBuffer, answer::Answer, carrier::Carrier, foreign};
 use crate::{
     clock::{Clock, Sleep},
     error::{BoxError, ErrorKind, TokenError},
+    observe,
 };
 
 /// The most that is read of a reply: 1 MiB.
@@ -120,9 +121,10 @@ impl Transport {
     ) -> impl Future<Output = Answer> + Send + 'static + use<> {
         // Some gateways answer 403 to a client without a name.
         request.headers_mut().entry(header::USER_AGENT).or_insert(USER_AGENT);
+        let told = observe::Call::to(request.uri());
         let sleep = clock.sleep(self.timeout);
         let ready = self.with_carrier(|carrier| carrier.carry(request));
-        async move {
+        let exchange = async move {
             let mut sleep = match sleep {
                 Ok(sleep) => sleep,
                 Err(error) => return Answer::Unsent(error),
@@ -146,6 +148,11 @@ impl Transport {
                 Ok(()) => Answer::Whole(reply),
                 Err(error) => Answer::Partial(reply, error),
             }
+        };
+        async move {
+            let answer = exchange.await;
+            told.ended(answer.reply().map(|reply| reply.status().as_u16()), answer.error());
+            answer
         }
     }
 
