@@ -493,7 +493,7 @@ async fn whole_flows_over_reqwest() {
     let handle = TokenHandle::new(source.base_url(yonne.base_url()).unwrap());
     let layer = BearerAuthLayer::new(origins.clone(), handle.clone());
     let (reqwest, service) = (client(layer.clone()).unwrap(), layer.layer(ReqwestService::new(&origins).unwrap()));
-    show(&(&reqwest, &service, AuthMiddleware::new(layer).unwrap()));
+    show(&(&reqwest, &service, AuthMiddleware::new_redirect_free(layer)));
     let mut secrets = vec![yonne.api_key(), yonne.api_secret()];
     let url = format!("{}/api/courier/s2s/metrics/summary", yonne.base_url());
     for refused in [false, false, true] {

@@ -42,8 +42,8 @@ pub struct NotReplayed;
 /// A mark in the extensions of an answer from another origin than the request was sent to, put there by a service under the layer
 /// that follows redirects by itself.
 ///
-/// On its way there the token was taken off, so that a 401 says nothing about it: the layer hands such an answer back and looks no
-/// further.
+/// A 401 from there says nothing about the token, which was taken off on the way, or should have been: the layer hands such an
+/// answer back and looks no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a mark that others put; there is nothing to add")]
 pub struct LeftOrigin;

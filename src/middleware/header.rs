@@ -68,7 +68,8 @@ pub struct HeaderStyle {
 impl HeaderStyle {
     /// `<name>: <token>`.
     ///
-    /// A redirect follower *inside* the layer strips `Authorization` when it leaves the origin, but not a name of your own.
+    /// A redirect follower *inside* the layer strips `Authorization` when it leaves the origin, if only for the first hop, but not a
+    /// name of your own.
     pub fn bare(name: HeaderName) -> HeaderStyle {
         HeaderStyle { name, prefix: String::new() }
     }
@@ -88,11 +89,6 @@ impl HeaderStyle {
 
     pub(super) fn of_scheme<C: Scheme>() -> HeaderStyle {
         HeaderStyle { name: AUTHORIZATION, prefix: format!("{} ", C::NAME) }
-    }
-
-    #[cfg(feature = "reqwest-middleware")]
-    pub(crate) fn name(&self) -> &HeaderName {
-        &self.name
     }
 
     pub(crate) fn is_on(&self, headers: &HeaderMap) -> bool {

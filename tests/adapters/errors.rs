@@ -72,11 +72,11 @@ async fn a_timeout_of_reqwests_can_be_told() {
     let (origins, tokens) = (server.base_url().parse::<Origins>().unwrap(), Mint::default().handle());
     let layer = BearerAuthLayer::new(origins, tokens);
     let hasty = reqwest::Client::builder().timeout(Duration::from_millis(20)).build().unwrap();
-    let auth = AuthMiddleware::new(layer.clone()).unwrap();
+    let auth = AuthMiddleware::new_redirect_free(layer.clone());
     let client = ClientBuilder::new(hasty.clone()).with(auth).build();
     assert!(client.get(server.base_url()).send().await.unwrap_err().is_timeout());
 
-    let error = layer.layer(ReqwestService::over(hasty)).oneshot(get(server.base_url())).await.unwrap_err();
+    let error = layer.layer(ReqwestService::over_redirect_free(hasty)).oneshot(get(server.base_url())).await.unwrap_err();
     assert!(matches!(&error, AuthError::Service(ReqwestError::Reqwest(error)) if error.is_timeout()), "{error:?}");
     let boxed = error.into_boxed();
     assert!(chain(&*boxed).any(|error| error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)));
@@ -102,7 +102,7 @@ async fn no_error_of_the_service_shows_a_query() {
 #[tokio::test]
 async fn a_uri_without_a_place_is_refused() {
     for uri in ["/orders", "*", "example.com:443"] {
-        let service = ReqwestService::over(reqwest::Client::new());
+        let service = ReqwestService::over_redirect_free(reqwest::Client::new());
         let request = http::Request::get(uri).body(String::new()).unwrap();
         let error = service.oneshot(request).await.unwrap_err();
         let ReqwestError::Unsent(error) = error else { panic!("{error:?}") };
@@ -114,7 +114,7 @@ async fn a_uri_without_a_place_is_refused() {
 #[tokio::test]
 async fn a_scheme_that_is_not_http_is_reqwests_error() {
     for uri in ["ftp://example.com/", "ws://example.com/"] {
-        let service = ReqwestService::over(reqwest::Client::new());
+        let service = ReqwestService::over_redirect_free(reqwest::Client::new());
         let request = http::Request::get(uri).body(String::new()).unwrap();
         let error = service.oneshot(request).await.unwrap_err();
         assert!(matches!(&error, ReqwestError::Reqwest(error) if error.is_builder()), "{error:?}");
@@ -127,7 +127,7 @@ async fn a_scheme_that_is_not_http_is_reqwests_error() {
 /// Without a feature of reqwest's that brings TLS, as here, the error of an `https` URL says what is missing.
 #[tokio::test]
 async fn https_without_tls_says_so() {
-    let service = ReqwestService::over(reqwest::Client::new());
+    let service = ReqwestService::over_redirect_free(reqwest::Client::new());
     let request = http::Request::get("https://127.0.0.1:9/").body(String::new()).unwrap();
     let error = service.oneshot(request).await.unwrap_err();
     let shown = chain(&error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
@@ -139,7 +139,7 @@ async fn https_without_tls_says_so() {
 async fn nothing_shows_a_token() {
     let (api, mint) = (Api::accepting("token-1").await, Mint::default());
     let tokens = mint.handle();
-    let auth = AuthMiddleware::new(api.layer(&tokens)).unwrap();
+    let auth = AuthMiddleware::new_redirect_free(api.layer(&tokens));
     tokens.token().await.unwrap();
     let service = ReqwestService::new(&api.origins()).unwrap();
     let future = Service::call(&mut service.clone(), get(api.url("/?key=token-1")));

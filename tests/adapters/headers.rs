@@ -13,10 +13,10 @@ use crate::support::{Api, Client, Mint, get};
 fn with_default(layer: &tower_token::BearerAuthLayer) -> [Client; 2] {
     let defaults = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer default"))]);
     let client = reqwest::Client::builder().default_headers(defaults).build().unwrap();
-    let auth = AuthMiddleware::new(layer.clone()).unwrap();
+    let auth = AuthMiddleware::new_redirect_free(layer.clone());
     [
         Client::Middleware(ClientBuilder::new(client.clone()).with(auth).build()),
-        Client::service(layer, ReqwestService::over(client)),
+        Client::service(layer, ReqwestService::over_redirect_free(client)),
     ]
 }
 

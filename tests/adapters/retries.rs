@@ -38,7 +38,7 @@ async fn server(statuses: &[u16]) -> ScriptedServer {
 }
 
 fn auth(server: &ScriptedServer, mint: &Mint) -> AuthMiddleware {
-    AuthMiddleware::new(BearerAuthLayer::new(server.base_url().parse().unwrap(), mint.handle())).unwrap()
+    AuthMiddleware::new_redirect_free(BearerAuthLayer::new(server.base_url().parse().unwrap(), mint.handle()))
 }
 
 fn tokens(server: &ScriptedServer) -> Vec<String> {

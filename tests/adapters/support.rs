@@ -129,7 +129,7 @@ pub(crate) fn under_key(layer: BearerAuthLayer) -> BearerAuthLayer {
 
 /// Middleware over a client of the user's, as it is by default.
 pub(crate) fn over_default(layer: BearerAuthLayer) -> ClientWithMiddleware {
-    ClientBuilder::new(reqwest::Client::new()).with(AuthMiddleware::new(layer).unwrap()).build()
+    ClientBuilder::new(reqwest::Client::new()).with(AuthMiddleware::new_redirect_free(layer)).build()
 }
 
 /// One client, by either adapter.
@@ -146,9 +146,9 @@ impl Client {
         [Client::Middleware(client(layer.clone()).unwrap()), Client::service(layer, service)]
     }
 
-    /// Both adapters, each over a client that the user built and says nothing about.
+    /// Both adapters, each over a client of the user's that follows redirects anywhere, which it must not.
     pub(crate) fn users(layer: &BearerAuthLayer) -> [Client; 2] {
-        let service = ReqwestService::over(reqwest::Client::new());
+        let service = ReqwestService::over_redirect_free(reqwest::Client::new());
         [Client::Middleware(over_default(layer.clone())), Client::service(layer, service)]
     }
 

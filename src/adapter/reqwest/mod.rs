@@ -6,17 +6,18 @@
 //!
 //! # Redirects
 //!
-//! reqwest follows redirects by itself, under the layer's eyes. On a hop to another origin it takes `Authorization` off, and the
-//! other headers that it knows for secrets, but not a header name of your own. So:
+//! reqwest follows redirects by itself, under the layer's eyes, by default anywhere. On a hop to another origin it takes
+//! `Authorization` off, but not a header name of your own; and on a second hop, from a stranger to himself, it puts `Authorization`
+//! on again, since each hop starts from the first request's headers (reqwest 0.13.5; tower-http 0.7 has mended it, pull request
+//! 706). So nothing here carries a token over a client that follows redirects to strangers:
 //!
-//! | client | follows | a header name of your own |
+//! | client | follows | the token |
 //! |---|---|---|
 //! | [`ReqwestService::new`] | within the list: [`Origins::redirect_policy`](crate::Origins::redirect_policy) | goes to listed origins only |
-//! | [`ReqwestService::over`] | as your client does | the request is refused, not sent |
-//! | [`ReqwestService::over_redirect_free`] | nothing, you say | goes where the request goes |
+//! | [`ReqwestService::over_redirect_free`] | nothing, or by that policy, you say | goes where the request goes |
 //!
 //! An answer from another origin than the request's is marked with [`LeftOrigin`](crate::middleware::LeftOrigin): its 401 says
-//! nothing about the token, so that nothing is renewed and nothing sent again. A way back, from the API to another origin and
+//! nothing about the token, so that nothing is renewed and nothing sent again. A way back, from one listed origin to another and
 //! home again, cannot be seen: there the token is still off, and the 401 costs one renewal and one replay.
 //!
 //! # TLS
@@ -52,6 +53,6 @@ pub use service::ReqwestService;
 pub use transport::transport;
 #[cfg(feature = "reqwest-middleware")]
 pub(super) use {
-    redirect::{allows, is_stripped, mark},
+    redirect::{allows, mark},
     service::client,
 };

@@ -1,7 +1,4 @@
-use http::{
-    HeaderName, Uri,
-    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
-};
+use http::Uri;
 use reqwest::{Response, Url, redirect::Policy};
 
 use crate::middleware::{Destination, LeftOrigin, Origins};
@@ -13,8 +10,8 @@ impl Origins {
     /// Follows redirects to origins of this list, at most 10 in a row, and hands back the redirect itself where one leads
     /// elsewhere: for the `ClientBuilder` of a client under the layer.
     ///
-    /// A hop from one listed origin to another loses `Authorization` all the same: reqwest takes it off. Its answer is marked
-    /// with [`LeftOrigin`].
+    /// A hop from one listed origin to another loses `Authorization` all the same: reqwest takes it off, until the next hop within
+    /// that origin. The answer from there is marked with [`LeftOrigin`].
     ///
     /// # Examples
     ///
@@ -43,7 +40,6 @@ pub(in crate::adapter) fn allows(origins: &Origins, url: &Url) -> bool {
     uri.is_ok_and(|uri| origins.judge(&uri) == Destination::Allowed)
 }
 
-/// What reqwest compares before it takes headers off.
 fn is_same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
         && one.host_str() == other.host_str()
@@ -55,9 +51,4 @@ pub(in crate::adapter) fn mark(response: &mut Response, sent_to: &Url) {
     if !is_same_origin(sent_to, response.url()) {
         response.extensions_mut().insert(LeftOrigin);
     }
-}
-
-/// Whether reqwest takes a header off on a hop to another origin.
-pub(in crate::adapter) fn is_stripped(name: &HeaderName) -> bool {
-    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE].contains(name) || name == "cookie2"
 }

@@ -1,12 +1,12 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use reqwest::Client;
 use tower_service::Service;
 
-use super::{body::body, error::ReqwestError, future::ResponseFuture, redirect::is_stripped};
+use super::{body::body, error::ReqwestError, future::ResponseFuture};
 use crate::{
     error::{BoxError, ErrorKind, TokenError},
     middleware::Origins,
@@ -36,8 +36,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ReqwestService {
     client: Client,
-    /// Whether no header can reach a stranger by a redirect.
-    redirect_free: bool,
 }
 
 impl ReqwestService {
@@ -50,20 +48,12 @@ impl ReqwestService {
         client(origins).map(ReqwestService::over_redirect_free)
     }
 
-    /// Over a client of yours, which may follow redirects anywhere.
-    ///
-    /// A request with a sensitive header that reqwest would carry along to another origin, such as a token under a
-    /// [header name of your own](crate::middleware::AuthLayer::header), is refused: [`ReqwestError::Unsent`].
-    pub fn over(client: Client) -> ReqwestService {
-        ReqwestService { client, redirect_free: false }
-    }
-
     /// Over a client of yours that follows no redirect, or only as [`Origins::redirect_policy`] does.
     ///
-    /// **Danger**: nothing checks that. A client that does follow carries a token under a header name of your own to wherever a
-    /// server points.
+    /// **Danger**: nothing checks that. A client that does follow, as reqwest's default does, gives the token away: see the
+    /// [module](super).
     pub fn over_redirect_free(client: Client) -> ReqwestService {
-        ReqwestService { client, redirect_free: true }
+        ReqwestService { client }
     }
 }
 
@@ -92,7 +82,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        if let Err(error) = self.check(&request) {
+        if let Err(error) = check(request.uri()) {
             return ResponseFuture::failed(ReqwestError::Unsent(error));
         }
         match reqwest::Request::try_from(request.map(body)) {
@@ -105,18 +95,10 @@ where
     }
 }
 
-impl ReqwestService {
-    fn check<B>(&self, request: &Request<B>) -> Result<(), TokenError> {
-        if request.uri().scheme().is_none() || request.uri().authority().is_none() {
-            let text = "reqwest sends a request only if its URI has a scheme and an authority";
-            return Err(TokenError::new(ErrorKind::Misconfigured, text));
-        }
-        let mut headers = request.headers().iter();
-        if !self.redirect_free && headers.any(|(name, value)| value.is_sensitive() && !is_stripped(name)) {
-            let text = "reqwest would carry a sensitive header under a name of its own along on a redirect to another origin; say \
-                        with `ReqwestService::over_redirect_free` that its client follows none";
-            return Err(TokenError::new(ErrorKind::Misconfigured, text));
-        }
-        Ok(())
+fn check(uri: &Uri) -> Result<(), TokenError> {
+    if uri.scheme().is_none() || uri.authority().is_none() {
+        let text = "reqwest sends a request only if its URI has a scheme and an authority";
+        return Err(TokenError::new(ErrorKind::Misconfigured, text));
     }
+    Ok(())
 }

@@ -7,8 +7,8 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware,
 
 use super::{copy::Copy, rest::Rest};
 use crate::{
-    adapter::reqwest::{allows, client as reqwest_client, is_stripped},
-    error::{AuthError, ErrorKind, TokenError},
+    adapter::reqwest::{allows, client as reqwest_client},
+    error::{AuthError, TokenError},
     middleware::{AuthLayer, CallerHeader, Common, Known, Need, NewToken, NoReplay, ReplayPolicy},
 };
 
@@ -33,8 +33,9 @@ use crate::{
 ///
 /// # async fn example() -> Result<(), tower_token::BoxError> {
 /// let origins = "https://api.example.com".parse::<Origins>()?;
-/// let auth = AuthMiddleware::new(BearerAuthLayer::new(origins, StaticToken::new("secret")?))?;
-/// let client = ClientBuilder::new(reqwest::Client::new()).with(auth).build();
+/// let client = reqwest::Client::builder().redirect(origins.redirect_policy()).build()?;
+/// let auth = AuthMiddleware::new_redirect_free(BearerAuthLayer::new(origins, StaticToken::new("secret")?));
+/// let client = ClientBuilder::new(client).with(auth).build();
 ///
 /// match client.get("https://api.example.com/orders").send().await {
 ///     Err(Error::Middleware(error)) if error.is::<TokenError>() => println!("no token: {error}"),
@@ -48,27 +49,11 @@ pub struct AuthMiddleware<P = Known> {
 }
 
 impl<P> AuthMiddleware<P> {
-    /// For a client of yours, which may follow redirects anywhere.
-    ///
-    /// # Errors
-    ///
-    /// `Misconfigured` for a [header name of your own](AuthLayer::header): reqwest would carry the token to wherever a server
-    /// points.
-    pub fn new<C>(layer: AuthLayer<C, P>) -> Result<AuthMiddleware<P>, TokenError> {
-        let middleware = AuthMiddleware::new_redirect_free(layer);
-        if is_stripped(middleware.common.config.style.name()) {
-            return Ok(middleware);
-        }
-        let text = "reqwest would carry a token under a header name of its own along on a redirect to another origin; say with \
-                    `AuthMiddleware::new_redirect_free` that the client follows none";
-        Err(TokenError::new(ErrorKind::Misconfigured, text))
-    }
-
     /// For a client of yours that follows no redirect, or only as
     /// [`Origins::redirect_policy`](crate::Origins::redirect_policy) does.
     ///
-    /// **Danger**: nothing checks that. A client that does follow carries a token under a header name of your own to wherever a
-    /// server points.
+    /// **Danger**: nothing checks that. A client that does follow, as reqwest's default does, gives the token away: see the
+    /// [module](crate::adapter::reqwest).
     pub fn new_redirect_free<C>(layer: AuthLayer<C, P>) -> AuthMiddleware<P> {
         let (common, policy) = layer.into_parts();
         AuthMiddleware { common, policy }

@@ -25,15 +25,17 @@
 //!
 //! # Redirects
 //!
-//! | client | follows | a header name of your own |
+//! | client | follows | the token |
 //! |---|---|---|
 //! | [`client`] | within the list: [`Origins::redirect_policy`](crate::Origins::redirect_policy) | goes to listed origins only |
-//! | [`AuthMiddleware::new`] | as your client does; reqwest takes `Authorization` off on a hop to another origin | is an error |
-//! | [`AuthMiddleware::new_redirect_free`] | nothing, you say | goes where the request goes |
+//! | [`AuthMiddleware::new_redirect_free`] | nothing, or by that policy, you say | goes where the request goes |
+//!
+//! A client that follows redirects to strangers gives the token away, under whatever header: see
+//! [`adapter::reqwest`](crate::adapter::reqwest).
 //!
 //! A 401 from another origin than the request's says nothing about the token: it is handed back with
-//! [`LeftOrigin`](crate::middleware::LeftOrigin) in its extensions. A way back, from the API to another origin and home again,
-//! cannot be seen: there the token is still off, and the 401 costs one renewal and one replay.
+//! [`LeftOrigin`](crate::middleware::LeftOrigin) in its extensions. A way back, from one listed origin to another and home
+//! again, cannot be seen: there the token is still off, and the 401 costs one renewal and one replay.
 //!
 //! # Examples
 //!

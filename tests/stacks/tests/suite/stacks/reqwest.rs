@@ -7,15 +7,21 @@ use crate::{
     stack::{Call, Payload, Redirects, Sent, Stack, through},
 };
 
-/// reqwest under the layer: `OURS` over a client of the adapter's, else over one as reqwest makes it.
+/// reqwest under the layer: `OURS` over a client of the adapter's, else over one with its redirect policy.
 #[derive(Clone)]
 pub(crate) struct Reqwest<const OURS: bool>(AuthService<ReqwestService>);
 
 impl<const OURS: bool> Stack for Reqwest<OURS> {
-    const REDIRECTS: Redirects = if OURS { Redirects::WithinOrigins } else { Redirects::Followed };
+    const REDIRECTS: Redirects = Redirects::WithinOrigins;
 
     async fn client(layer: BearerAuthLayer, origins: &Origins, _: &Site, _: &Site) -> Reqwest<OURS> {
-        let service = if OURS { ReqwestService::new(origins).unwrap() } else { ReqwestService::over(Client::new()) };
+        let service = match OURS {
+            true => ReqwestService::new(origins).unwrap(),
+            false => {
+                let client = Client::builder().redirect(origins.redirect_policy()).build().unwrap();
+                ReqwestService::over_redirect_free(client)
+            }
+        };
         Reqwest(layer.layer(service))
     }
 

@@ -11,17 +11,20 @@ use crate::{
     stack::{Answer, Call, Redirects, Sent, Stack},
 };
 
-/// The layer as a middleware of reqwest-middleware: `OURS` over a client of the adapter's, else over one as reqwest makes it.
+/// The layer as a middleware of reqwest-middleware: `OURS` over a client of the adapter's, else over one with its redirect policy.
 #[derive(Clone)]
 pub(crate) struct ReqwestMiddleware<const OURS: bool>(ClientWithMiddleware);
 
 impl<const OURS: bool> Stack for ReqwestMiddleware<OURS> {
-    const REDIRECTS: Redirects = if OURS { Redirects::WithinOrigins } else { Redirects::Followed };
+    const REDIRECTS: Redirects = Redirects::WithinOrigins;
 
-    async fn client(layer: BearerAuthLayer, _: &Origins, _: &Site, _: &Site) -> ReqwestMiddleware<OURS> {
+    async fn client(layer: BearerAuthLayer, origins: &Origins, _: &Site, _: &Site) -> ReqwestMiddleware<OURS> {
         ReqwestMiddleware(match OURS {
             true => client(layer).unwrap(),
-            false => ClientBuilder::new(Client::new()).with(AuthMiddleware::new(layer).unwrap()).build(),
+            false => {
+                let client = Client::builder().redirect(origins.redirect_policy()).build().unwrap();
+                ClientBuilder::new(client).with(AuthMiddleware::new_redirect_free(layer)).build()
+            }
         })
     }
 
