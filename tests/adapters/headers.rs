@@ -105,3 +105,35 @@ async fn an_allowed_origin_may_be_written_in_other_ways() {
         assert_eq!(client.get(url).send().await.unwrap().status(), 200, "{host}");
     }
 }
+
+/// S1: a URL that is not the web's has no origin, and what has none is no API.
+#[tokio::test]
+async fn a_url_without_an_origin_gets_no_token() {
+    struct Bare;
+
+    #[async_trait::async_trait]
+    impl reqwest_middleware::Middleware for Bare {
+        async fn handle(
+            &self,
+            request: reqwest::Request,
+            _: &mut http::Extensions,
+            _: reqwest_middleware::Next<'_>,
+        ) -> reqwest_middleware::Result<reqwest::Response> {
+            assert!(!request.headers().contains_key(AUTHORIZATION), "{}", request.url());
+            Ok(http::Response::new("").into())
+        }
+    }
+
+    for relative in [false, true] {
+        let mut origins = tower_token::Origins::any();
+        if relative {
+            origins = origins.relative_as("https://api.example.com").unwrap();
+        }
+        let auth = AuthMiddleware::new_redirect_free(tower_token::BearerAuthLayer::new(origins, Mint::default().handle()));
+        let client = ClientBuilder::new(reqwest::Client::new()).with(auth).with(Bare).build();
+        for url in ["vendor://evil.test/", "data:text/plain,x", "blob:https://api.example.com/x", "ftp://evil.test/", "file:///x"] {
+            let request = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
+            client.execute(request).await.unwrap();
+        }
+    }
+}

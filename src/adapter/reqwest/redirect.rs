@@ -35,7 +35,11 @@ impl Origins {
 
 /// Whether a request to `url` may carry the token.
 pub(in crate::adapter) fn allows(origins: &Origins, url: &Url) -> bool {
-    // Of an `http` or `https` URL always a URI: user info, which need not be one, is left out.
+    // The origin of any other may be that of a URL in it (`blob:`), or none, which reads as a host called `null`.
+    if !matches!(url.scheme(), "http" | "https") {
+        return false;
+    }
+    // Always a URI: user info, which need not be one, is left out.
     let uri = url.origin().ascii_serialization().parse::<Uri>();
     uri.is_ok_and(|uri| origins.judge(&uri) == Destination::Allowed)
 }
