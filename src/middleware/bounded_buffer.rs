@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::replay::{Kept, ReplayPolicy};
+use super::replay::{Kept, ReplayPolicy, known};
 
 /// Frames below this many bytes are copied together: kept one by one they would take more room than their bytes.
 const SMALL: usize = 512;
@@ -68,6 +68,10 @@ where
         }
         if body.size_hint().lower() > self.limit as u64 {
             return None;
+        }
+        // What is bytes stays bytes: a client may have more use for it than for a stream.
+        if let Some(again) = known(body) {
+            return Some(Kept::body(again));
         }
         let tape = Arc::new(Mutex::new(Tape { room: Some(self.limit), ..Tape::default() }));
         *body = (self.wrap)(BufferedBody(Inner::First { body: mem::take(body), tape: Arc::downgrade(&tape) }));

@@ -167,7 +167,7 @@ impl<B> ReplayPolicy<B> for Never {
 }
 
 /// A copy of a body whose type is one of those known to be repeatable. The comparisons of types cost nothing at run time.
-fn known<B: 'static>(body: &mut B) -> Option<B> {
+pub(super) fn known<B: 'static>(body: &mut B) -> Option<B> {
     if let Some(copy) = copy_of_reqwest(body) {
         return Some(copy);
     }

@@ -157,3 +157,23 @@ async fn an_early_401_ends_an_upload() {
     assert_eq!(response.text().await.unwrap(), "no");
     drop(connection);
 }
+
+/// R3: a policy for streams leaves what is bytes as it is: sent with its length, and along a redirect.
+#[tokio::test]
+async fn bytes_stay_bytes_under_a_policy_for_streams() {
+    for nth in 0..2 {
+        let (api, mint) = (Api::accepting("token-2").await, Mint::default());
+        api.redirect("/old", 307, api.url("/new"));
+        let layer = api.layer(&mint.handle()).replay(BoundedBuffer::new(10, Body::wrap));
+        let answer = if nth == 0 {
+            let client = tower_token::adapter::reqwest_middleware::client(layer).unwrap();
+            client.post(api.url("/old")).body("text").send().await.unwrap().status()
+        } else {
+            let service = layer.layer(ReqwestService::new(&api.origins()).unwrap());
+            service.oneshot(post(api.url("/old"), "text".into())).await.unwrap().status()
+        };
+        assert_eq!(answer, 200);
+        assert!(api.server.requests().iter().all(|request| request.headers["content-length"] == "4"));
+        assert_eq!(bodies(&api), ["text"; 4]);
+    }
+}
