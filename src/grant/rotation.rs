@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     error::{ErrorKind, TokenError},
+    observe,
     source::{FetchContext, TokenSource},
     store::{InFlight, Record, TokenStore},
     token::{AccessToken, RefreshToken},
@@ -135,7 +136,7 @@ impl<X: Exchange, T: TokenStore> Rotation<X, T> {
     ) -> Result<Flight<Handed>, TokenError> {
         let (exchange, login) = (Arc::clone(&self.exchange), self.login.clone());
         let transaction = Transaction { exchange, login, clock: Arc::clone(clock), previous, landed };
-        launch(clock, transaction.run())
+        launch(clock, observe::nested(transaction.run()))
     }
 }
 

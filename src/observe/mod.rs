@@ -43,3 +43,5 @@ pub(crate) use fetch::{Ending, Fetch};
 pub use meter::describe_metrics;
 #[cfg(feature = "grant")]
 pub(crate) use store::{Unsaved, store_failed};
+#[cfg(feature = "grant")]
+pub(crate) use trace::nested;

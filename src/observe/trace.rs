@@ -1,6 +1,10 @@
 //! The span and the events, by `tracing`. Names of fields are OpenTelemetry's where it has one.
 
-use std::{mem, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    mem,
+    time::Duration,
+};
 
 use tracing::{Span, field};
 
@@ -84,6 +88,17 @@ impl Drop for FetchSpan {
     fn drop(&mut self) {
         shielded(|| drop(mem::replace(&mut self.0, Span::none())));
     }
+}
+
+/// For work that goes on in a task of its own: what it does nests where it was begun.
+#[cfg(feature = "grant")]
+pub(crate) fn nested<T>(work: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+    let span = FetchSpan(shielded(Span::current).unwrap_or_else(Span::none));
+    let mut work = Box::pin(work);
+    poll_fn(move |cx| {
+        let _entered = span.enter();
+        work.as_mut().poll(cx)
+    })
 }
 
 /// While it lives, what is traced on this thread nests in the fetch.
