@@ -23,6 +23,7 @@ use tower::{Layer as _, Service, ServiceExt, service_fn};
 use tower_token::{
     AccessToken, AuthError, BearerAuthLayer, BoxError, FetchContext, Origins, RefreshConfig, TokenError, TokenHandle, Transport,
     clock::{Clock, TokioClock},
+    grant::TokenEndpoint,
     middleware::{AuthService, NoReplay, OnUnavailable},
     provider::{yolcu360::Yolcu360, yonne::Yonne},
     source_fn,
@@ -693,7 +694,11 @@ async fn a_store_that_fails_is_told_until_it_has_caught_up() {
     let events = ears.events().into_iter().filter(|event| event.contains("store")).collect::<Vec<_>>();
     assert_eq!(
         events,
-        ["WARN token store failed error.type=failed", "WARN token store failed error.type=failed", "INFO token store caught up"]
+        [
+            "WARN token store failed error.type=failed in tower_token.fetch",
+            "WARN token store failed error.type=failed",
+            "INFO token store caught up"
+        ]
     );
 }
 
@@ -823,4 +828,93 @@ async fn a_panicking_subscriber_harms_nobody() {
     ears.within(|| ());
     let status = handle.status();
     assert_eq!((status.fetches(), status.failures(), status.rejections()), (4, 1, 3));
+}
+
+/// What a rotating source does nests in the fetch as well, though it does it in a task of its own.
+#[tokio::test]
+async fn what_a_rotating_source_does_nests_in_the_fetch() {
+    let (ears, _listening) = Ears::listen();
+    let service = service_fn(|_: Request<http_body_util::Full<bytes::Bytes>>| {
+        tracing::info!(target: "observe", "the endpoint is called");
+        std::future::ready(Ok::<_, BoxError>(Response::new(http_body_util::Full::<bytes::Bytes>::from(
+            r#"{"access_token":"a","refresh_token":"r"}"#,
+        ))))
+    });
+    let step = TokenEndpoint::post("https://api.test/refresh").refresh_token_field("r");
+    let endpoint = TokenEndpoint::post("https://api.test/token").secret("key", "key").refresh(step);
+    TokenHandle::new(endpoint.source(service, [("key", "k")]).unwrap()).token().await.unwrap();
+    let events = ears.events();
+    assert!(events.contains(&"INFO the endpoint is called in tower_token.fetch".to_owned()), "{events:?}");
+}
+
+/// An engine that is gone is no engine that is well: its last handle says so, also where its task went first.
+#[test]
+fn an_engine_whose_runtime_is_gone_is_closed_by_its_last_handle() {
+    let (ears, _listening) = Ears::listen();
+    let handle = engine([token("a")]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(handle.token()).unwrap();
+    drop(runtime);
+    drop(handle);
+    ears.assert_state("api", "closed");
+}
+
+/// A signal in the middle of somebody's panic, to a recorder that panics, is no second panic.
+#[tokio::test(start_paused = true)]
+async fn a_panicking_recorder_does_not_abort_a_panic() {
+    let (ears, _listening) = Ears::listen();
+    let handle = engine([]);
+    ears.within(|| panic!("of the subscriber"));
+    let request = async {
+        let _waiting = Box::pin(async { handle.token().await });
+        let mut waiting = _waiting;
+        assert!(futures::poll!(&mut waiting).is_pending());
+        panic!("of the request");
+    };
+    let ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(request)).await;
+    assert_eq!(ended.unwrap_err().downcast_ref(), Some(&"of the request"));
+    ears.within(|| ());
+}
+
+/// L8: also to change it, and to let it go.
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_may_change_the_engine() {
+    for what in 0..5 {
+        let (ears, _listening) = Ears::listen();
+        let handle = engine([token("a"), token("b"), token("c"), down()]);
+        let (held, calls) = (Arc::new(Mutex::new(Some(handle.clone()))), Arc::new(Mutex::new(0)));
+        let inside = Arc::clone(&held);
+        let count = Arc::clone(&calls);
+        ears.within(move || {
+            *count.lock().unwrap() += 1;
+            if *count.lock().unwrap() > 2000 {
+                return;
+            }
+            let handle = inside.lock().unwrap().clone();
+            let Some(handle) = handle else { return };
+            match what {
+                0 => handle.reject(handle.status().generation()),
+                1 => drop(handle.subscribe()),
+                2 => drop(futures::FutureExt::now_or_never(handle.token())),
+                3 => drop(futures::FutureExt::now_or_never(handle.shutdown(S))),
+                _ => {
+                    let last = inside.lock().unwrap().take();
+                    drop(last);
+                }
+            }
+        });
+        let service: AuthService<_> = layer(&handle).layer(api([401, 401, 401, 401, 401, 401]));
+        let _any = handle.token().await;
+        for _ in 0..3 {
+            tokio::time::advance(60 * S).await;
+            let _any = service.clone().oneshot(request()).await;
+            settle().await;
+        }
+        drop((handle, service));
+        let last = held.lock().unwrap().take();
+        drop(last);
+        settle().await;
+        assert!(*calls.lock().unwrap() > 5, "{what}");
+        ears.within(|| ());
+    }
 }

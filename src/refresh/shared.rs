@@ -144,11 +144,16 @@ impl Shared {
         self.sync(&state, now);
         // Nobody will settle an attempt that has not started: who waits for it asks again, and is told.
         let waiters = if state.machine.in_flight() { None } else { state.waiters.take() };
+        // No task will tell it. One that never was has told nothing.
+        let abandoned = matches!(state.source, Source::Here(_)) && state.machine.status(now).fetches() > 0;
         unlock(state);
         drop(waiters);
         self.wake.notify_one();
         if closed {
             self.engine.closed();
+        }
+        if closed && abandoned {
+            self.tell();
         }
     }
 

@@ -131,7 +131,8 @@ async fn a_url_without_an_origin_gets_no_token() {
         }
         let auth = AuthMiddleware::new_redirect_free(tower_token::BearerAuthLayer::new(origins, Mint::default().handle()));
         let client = ClientBuilder::new(reqwest::Client::new()).with(auth).with(Bare).build();
-        for url in ["vendor://evil.test/", "data:text/plain,x", "blob:https://api.example.com/x", "ftp://evil.test/", "file:///x"] {
+        for url in ["vendor://evil.test/", "data:text/plain,x", "blob:https://api.example.com/x", "ftp://evil.test/", "file:///x"]
+        {
             let request = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
             client.execute(request).await.unwrap();
         }
