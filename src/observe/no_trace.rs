@@ -1,6 +1,6 @@
 //! Nothing is traced without the feature `tracing`.
 
-use std::{future::Future, marker::PhantomData};
+use std::marker::PhantomData;
 
 use super::event::{Event, Level};
 
@@ -21,7 +21,7 @@ impl FetchSpan {
 }
 
 #[cfg(feature = "grant")]
-pub(crate) fn nested<T>(work: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+pub(crate) fn nested<T>(work: impl std::future::Future<Output = T> + Send) -> impl std::future::Future<Output = T> + Send {
     work
 }
 

@@ -1,10 +1,6 @@
 //! The span and the events, by `tracing`. Names of fields are OpenTelemetry's where it has one.
 
-use std::{
-    future::{Future, poll_fn},
-    mem,
-    time::Duration,
-};
+use std::{mem, time::Duration};
 
 use tracing::{Span, field};
 
@@ -92,10 +88,10 @@ impl Drop for FetchSpan {
 
 /// For work that goes on in a task of its own: what it does nests where it was begun.
 #[cfg(feature = "grant")]
-pub(crate) fn nested<T>(work: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+pub(crate) fn nested<T>(work: impl std::future::Future<Output = T> + Send) -> impl std::future::Future<Output = T> + Send {
     let span = FetchSpan(shielded(Span::current).unwrap_or_else(Span::none));
     let mut work = Box::pin(work);
-    poll_fn(move |cx| {
+    std::future::poll_fn(move |cx| {
         let _entered = span.enter();
         work.as_mut().poll(cx)
     })
