@@ -23,14 +23,16 @@ pub(crate) struct Unsaved(());
 
 impl Unsaved {
     pub(crate) fn new() -> Unsaved {
-        tell(FAILING.fetch_add(1, Ordering::Relaxed) + 1);
+        FAILING.fetch_add(1, Ordering::SeqCst);
+        tell();
         Unsaved(())
     }
 }
 
 impl Drop for Unsaved {
     fn drop(&mut self) {
-        tell(FAILING.fetch_sub(1, Ordering::Relaxed).saturating_sub(1));
+        FAILING.fetch_sub(1, Ordering::SeqCst);
+        tell();
         trace::emit(Level::Info, &Event { message: "token store caught up", ..Event::default() });
     }
 }
@@ -41,6 +43,14 @@ impl fmt::Debug for Unsaved {
     }
 }
 
-fn tell(failing: u64) {
-    meter::set(metric::STORE_FAILING, &[], failing as f64);
+/// Until what was told is still so: of two that tell at once, the one that comes last may know less.
+fn tell() {
+    let mut failing = FAILING.load(Ordering::SeqCst);
+    loop {
+        meter::set(metric::STORE_FAILING, &[], failing as f64);
+        match FAILING.load(Ordering::SeqCst) {
+            now if now == failing => return,
+            now => failing = now,
+        }
+    }
 }
