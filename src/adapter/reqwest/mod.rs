@@ -28,15 +28,20 @@
 //! # Examples
 //!
 //! ```
-//! use tower::ServiceBuilder;
+//! use http::Request;
+//! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_token::adapter::reqwest::ReqwestService;
 //! use tower_token::{BearerAuthLayer, Origins, StaticToken};
 //!
-//! # fn main() -> Result<(), tower_token::TokenError> {
+//! # async fn example() -> Result<(), tower_token::BoxError> {
 //! let origins = "https://api.example.com".parse::<Origins>()?;
 //! let service = ReqwestService::new(&origins)?;
 //! let client = ServiceBuilder::new().layer(BearerAuthLayer::new(origins, StaticToken::new("secret")?)).service(service);
-//! # drop(client);
+//!
+//! let request = Request::get("https://api.example.com/orders").body(String::new())?;
+//! let response = client.clone().oneshot(request).await?; // clones share connections and token
+//! let text = reqwest::Response::from(response).text().await?;
+//! # drop(text);
 //! # Ok(()) }
 //! ```
 

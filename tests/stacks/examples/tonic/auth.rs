@@ -9,13 +9,20 @@ use tower_token::{
     middleware::{BoundedBuffer, Generation},
 };
 
-/// How much of a call is kept so that it can be sent again, in bytes: unary calls mostly fit, streams of messages may not.
+/// How many bytes of a call are kept so that it can be sent again: unary calls mostly fit, streams of messages may not. It is memory
+/// for each call in flight.
 const KEPT: usize = 64 * 1024;
 
-/// A channel whose calls carry a token, for `Client::new` of a generated client.
+/// A channel whose calls carry a token, for `new` of a generated client:
 ///
-/// The URIs of generated clients are only paths: [`Origins::relative_as`] says where the channel connects. Or the client says it,
-/// if it is made by `Client::with_origin`.
+/// ```text
+/// let origins = url.parse::<Origins>()?.relative_as(url)?;
+/// let channel = Endpoint::new(url)?.connect().await?;
+/// let mut client = PricesClient::new(authenticated(channel, origins, tokens));
+/// ```
+///
+/// The URIs of a generated client are only paths, and [`Origins::relative_as`] says where they lead. One that is made by
+/// `with_origin` needs no `relative_as`.
 pub(crate) fn authenticated<C>(
     channel: C,
     origins: Origins,
@@ -26,14 +33,14 @@ where
     C::Error: Send,
 {
     let layer = BearerAuthLayer::new(origins, tokens.clone())
-        // A call that comes to nothing at once has its status in the headers, over HTTP 200. It is sent again.
+        // A call that is refused before it answers has its status in the headers, over HTTP 200: it is sent again.
         .rejected_when(|status, headers| status == StatusCode::UNAUTHORIZED || is_unauthenticated(headers))
         .replay(BoundedBuffer::new(KEPT, Body::new))
         .expose_generation(true);
     ServiceBuilder::new().map_response(move |response| watch_trailers(response, &tokens)).layer(layer).service(channel)
 }
 
-/// A call that has begun to answer has its status in the trailers: too late to send it again, and in time for the next one.
+/// A call that has begun to answer has its status in the trailers: too late to send it again, but the next one gets a new token.
 fn watch_trailers(response: Response<Body>, tokens: &TokenHandle) -> Response<Body> {
     let Some(&Generation(generation)) = response.extensions().get() else { return response };
     let tokens = tokens.clone();
