@@ -9,7 +9,10 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -46,6 +49,8 @@ struct Told {
     counts: BTreeMap<String, u64>,
     gauges: BTreeMap<String, f64>,
     recorded: BTreeMap<String, Vec<f64>>,
+    /// Metrics that were described, with their type, and whether in seconds.
+    described: BTreeMap<String, (&'static str, bool)>,
     /// What is called from within a subscriber or a recorder.
     within: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -176,6 +181,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ears {
 struct Instrument(Ears, String);
 
 impl Ears {
+    fn described(&self, kind: &'static str, name: KeyName, unit: Option<Unit>) {
+        self.told().described.insert(name.as_str().to_owned(), (kind, unit == Some(Unit::Seconds)));
+    }
+
     fn instrument(&self, key: &Key) -> Arc<Instrument> {
         self.call();
         let mut labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
@@ -186,9 +195,17 @@ impl Ears {
 }
 
 impl metrics::Recorder for Ears {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.described("counter", name, unit);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.described("gauge", name, unit);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.described("histogram", name, unit);
+    }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(self.instrument(key))
@@ -319,10 +336,28 @@ async fn a_token_is_fetched_and_published() {
     let expiry = ears.gauge("tower_token_expiry_timestamp_seconds{engine=api}");
     let expected = (before + HOUR).duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((expiry - expected).abs() < 60.0, "{expiry} {expected}");
-    // The name of another engine is another label, and the default is one too.
-    let other = TokenHandle::new(source_fn(|_| async { token("b") }));
+    // The name of another engine is another label, and the default is one too. Its token has an end that nobody knows.
+    let other = TokenHandle::new(source_fn(|_| async { AccessToken::new("b") }));
     other.token().await.unwrap();
+    settle().await;
+    assert_eq!(ears.gauge("tower_token_expiry_timestamp_seconds{engine=default}"), f64::INFINITY);
     assert_eq!(ears.counts(), counted(&[("tower_token_fetches_total{engine=default,outcome=ok,reason=first}", 1)]));
+}
+
+/// L9: each metric of the guide's page is described, by its type, and in seconds if its name says so.
+#[test]
+fn each_metric_is_described() {
+    let (ears, _listening) = Ears::listen();
+    tower_token::observe::describe_metrics();
+    let page = include_str!("../src/guide/observability.md");
+    let rows = page.split_once("\n| metric |").unwrap().1.split("\n\n").next().unwrap().lines().skip(2);
+    let listed: BTreeMap<_, _> = rows
+        .map(|row| {
+            let name = row.split('`').nth(1).unwrap();
+            (name.to_owned(), (row.split(" | ").nth(1).unwrap(), name.ends_with("_seconds")))
+        })
+        .collect();
+    assert_eq!(ears.told().described, listed);
 }
 
 /// H1, L9: with a token at hand, a request tells nobody anything.
@@ -812,22 +847,29 @@ async fn a_subscriber_may_use_the_handle() {
     ears.within(|| ());
 }
 
-/// A subscriber and a recorder that panic each time take neither the engine nor a request with them.
+/// A subscriber and a recorder that panic each time, or now and then, take neither the engine nor a request with them: who panics
+/// when a span is entered never sees its exit.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_subscriber_harms_nobody() {
     let (ears, _listening) = Ears::listen();
-    let handle = engine([token("a"), token("b"), token("c"), down()]);
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.payload().downcast_ref() != Some(&"of the subscriber") {
             usual(panic);
         }
     }));
-    ears.within(|| panic!("of the subscriber"));
-    eventful_life(&handle).await;
-    ears.within(|| ());
-    let status = handle.status();
-    assert_eq!((status.fetches(), status.failures(), status.rejections()), (4, 1, 3));
+    for every in 1..=3 {
+        let handle = engine([token("a"), token("b"), token("c"), down()]);
+        let calls = AtomicUsize::new(0);
+        ears.within(move || match calls.fetch_add(1, Ordering::Relaxed) % every {
+            0 => panic!("of the subscriber"),
+            _ => {}
+        });
+        eventful_life(&handle).await;
+        ears.within(|| ());
+        let status = handle.status();
+        assert_eq!((status.fetches(), status.failures(), status.rejections()), (4, 1, 3), "{every}");
+    }
 }
 
 /// What a rotating source does nests in the fetch as well, though it does it in a task of its own.

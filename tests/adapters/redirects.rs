@@ -91,6 +91,9 @@ async fn a_redirect_within_the_origin_carries_the_token() {
             let answer = under.clients(&world)[nth].get(world.api.url("/old")).await;
             assert_eq!((answer.status, answer.has::<LeftOrigin>()), (status, false), "{under:?} {nth}");
             assert_eq!(world.seen(), (seen.to_vec(), vec![]), "{under:?} {nth}");
+            // A URL may hold a secret: the adapters' own clients tell no server where they come from.
+            let referred = world.api.server.requests().iter().any(|request| request.headers.contains_key("referer"));
+            assert_eq!(referred, matches!(under, Under::Users), "{under:?} {nth}");
         }
     }
 }
