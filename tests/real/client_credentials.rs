@@ -64,7 +64,7 @@ async fn what_is_not_to_be_had_is_said() {
     }
 }
 
-/// E8, by the real clock: a token of two seconds is renewed before it ends, with nobody asking.
+/// E8, by the real clock: a token of two seconds is renewed with nobody asking.
 #[tokio::test]
 async fn a_short_token_is_kept_fresh() {
     let Some(world) = World::shared().await else { return };

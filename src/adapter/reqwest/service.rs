@@ -39,7 +39,8 @@ pub struct ReqwestService {
 }
 
 impl ReqwestService {
-    /// Over a client of its own, which follows redirects within `origins` only and sends no `Referer`.
+    /// Over a client of its own, which follows redirects within `origins` only and sends no `Referer`. It has no timeout: put a
+    /// `tower::timeout` around it.
     ///
     /// # Errors
     ///

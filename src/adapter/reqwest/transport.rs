@@ -11,7 +11,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Token calls over a reqwest client of their own.
 ///
 /// It follows no redirect, sends nothing again by itself, keeps no idle connection, sends no `Referer` and asks for no
-/// compression. For proxies it does as reqwest does by default: those of the environment and, with reqwest's feature
+/// compression. Connecting may take 10 s, and a whole call as long as [`Transport::timeout`] says (15 s). For proxies it does as reqwest does by default: those of the environment and, with reqwest's feature
 /// `system-proxy`, of the system. Which TLS it speaks is up to the features of your own `reqwest` dependency.
 ///
 /// For a client of yours, [`Transport::new`]`(`[`ReqwestService::over_redirect_free`]`(client))`; what the client must not do

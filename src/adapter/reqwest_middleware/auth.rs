@@ -72,7 +72,8 @@ impl<P> AuthMiddleware<P> {
     }
 }
 
-/// A client of its own under the layer: it follows redirects within the layer's origins only and sends no `Referer`.
+/// A client of its own under the layer: it follows redirects within the layer's origins only and sends no `Referer`. It has no
+/// timeout but a request's own (`RequestBuilder::timeout`), which bounds each send to the end of its answer, not the wait for a token.
 ///
 /// The header may have any name. For a client with settings of yours, and for more middleware, see [`AuthMiddleware`].
 ///
