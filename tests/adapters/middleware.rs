@@ -60,7 +60,7 @@ impl reqwest_middleware::Middleware for CheckSensitive {
 async fn a_401_is_answered_with_a_new_token() {
     for nth in 0..2 {
         let (api, mint) = (Api::accepting("token-2").await, Mint::default());
-        let client = &Client::own(&api.layer(&mint.handle()).expose_generation(true), &api.origins())[nth];
+        let client = &Client::own(&api.layer(&mint.patient_handle()).expose_generation(true), &api.origins())[nth];
         let answer = client.get(api.url("/")).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.extensions.get(), Some(&Generation(2)));
@@ -313,7 +313,7 @@ async fn a_401_is_drained() {
         let late = ScriptedReply::trickle(401, "no", Duration::from_millis(5));
         let server = ScriptedServer::start([late, ScriptedReply::new(200, "yes")]).await.unwrap();
         let origins: tower_token::Origins = server.base_url().parse().unwrap();
-        let layer = BearerAuthLayer::new(origins.clone(), Mint::default().handle());
+        let layer = BearerAuthLayer::new(origins.clone(), Mint::default().patient_handle());
         assert_eq!(Client::own(&layer, &origins)[nth].get(server.base_url()).await.status, 200);
         assert_eq!((server.requests().len(), server.connections()), (2, 1));
     }

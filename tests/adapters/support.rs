@@ -19,7 +19,7 @@ use tower_token::{
     },
     middleware::HeaderStyle,
     source_fn,
-    testing::{ScriptedReply, ScriptedServer},
+    testing::{ManualClock, ScriptedReply, ScriptedServer},
 };
 
 pub(crate) const KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -49,6 +49,11 @@ impl Mint {
 
     pub(crate) fn handle(&self) -> TokenHandle {
         TokenHandle::new(self.source())
+    }
+
+    /// A handle for which no time passes, so that no drain of a 401 is cut short on a slow machine.
+    pub(crate) fn patient_handle(&self) -> TokenHandle {
+        TokenHandle::builder(self.source()).clock(ManualClock::new()).build()
     }
 
     pub(crate) fn fetches(&self) -> usize {
