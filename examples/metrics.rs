@@ -3,15 +3,12 @@
 //! `cargo run --example metrics --features metrics,testing` plays it against an emulator of Yonne on loopback. `grafana.json`, beside
 //! this file, is a dashboard for these metrics: import it in Grafana and choose your Prometheus.
 
-use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::Full;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::{Layer, ServiceExt};
 use tower_token::{
-    BearerAuthLayer, BoxError, Origins, RefreshConfig, TokenHandle, observe::describe_metrics, provider::yonne::Yonne,
-    testing::YonneEmulator,
+    BearerAuthLayer, BoxError, Origins, RefreshConfig, TokenHandle, adapter::hyper::HyperClient, observe::describe_metrics,
+    provider::yonne::Yonne, testing::YonneEmulator,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -28,10 +25,10 @@ async fn main() -> Result<(), BoxError> {
     let source = Yonne::new(yonne.api_key(), yonne.api_secret())?.base_url(yonne.base_url())?;
     let tokens = TokenHandle::builder(source).config(RefreshConfig::new().name("yonne")).build();
     let layer = BearerAuthLayer::new(yonne.base_url().parse::<Origins>()?, tokens.clone());
-    let client = layer.layer(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+    let client = layer.layer(HyperClient::new()?);
     let call = async || -> Result<StatusCode, BoxError> {
         let url = format!("{}/api/courier/s2s/metrics/summary", yonne.base_url());
-        let request = Request::get(url).body(Full::default())?;
+        let request = Request::get(url).body(String::new())?;
         Ok(client.clone().oneshot(request).await?.status())
     };
 

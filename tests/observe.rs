@@ -861,9 +861,10 @@ async fn a_panicking_subscriber_harms_nobody() {
     for every in 1..=3 {
         let handle = engine([token("a"), token("b"), token("c"), down()]);
         let calls = AtomicUsize::new(0);
-        ears.within(move || match calls.fetch_add(1, Ordering::Relaxed) % every {
-            0 => panic!("of the subscriber"),
-            _ => {}
+        ears.within(move || {
+            if calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(every) {
+                panic!("of the subscriber");
+            }
         });
         eventful_life(&handle).await;
         ears.within(|| ());

@@ -7,8 +7,10 @@ use http_body_util::BodyExt;
 use rustls::server::Acceptor;
 use tower::{Layer, ServiceExt};
 use tower_token::{
-    AuthError, BearerAuthLayer, Origins, StaticToken, TokenError, TokenHandle, adapter::hyper::HyperClient,
-    provider::yonne::Yonne, testing::YonneEmulator,
+    AuthError, BearerAuthLayer, Origins, StaticToken, TokenError, TokenHandle,
+    adapter::hyper::HyperClient,
+    provider::yonne::Yonne,
+    testing::{ManualClock, YonneEmulator},
 };
 
 use crate::server::Server;
@@ -69,7 +71,8 @@ async fn connections_are_kept_and_shared_by_clones() {
     for (made, version) in EACH {
         let yonne = YonneEmulator::start().await.unwrap();
         let source = Yonne::new(yonne.api_key(), yonne.api_secret()).unwrap().base_url(yonne.base_url()).unwrap();
-        let tokens = TokenHandle::new(source);
+        // For it no time passes, so that the drain of the 401 is not cut short on a slow machine.
+        let tokens = TokenHandle::builder(source).clock(ManualClock::new()).build();
         tokens.token().await.unwrap();
         yonne.revoke_all();
         let layer = BearerAuthLayer::new(yonne.base_url().parse::<Origins>().unwrap(), tokens);
