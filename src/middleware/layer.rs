@@ -29,7 +29,8 @@ pub type OAuthHeaderLayer<P = Known> = AuthLayer<OAuth, P>;
 /// A follower **outside** the layer (`.layer(FollowRedirect).layer(Auth)`) sends each hop through it, so each is judged by its own
 /// origin. A follower **inside** is out of the layer's sight: it sees the first URL and the last answer. Followers strip
 /// `Authorization` when they leave an origin, but not [a header name of your own](Self::header), and a stranger's 401 counts as the
-/// API's. Put followers outside, or turn them off.
+/// API's, unless it is marked with [`LeftOrigin`](super::LeftOrigin), as the adapters for reqwest do. Put other followers outside, or
+/// turn them off.
 ///
 /// # Defaults
 ///
