@@ -330,7 +330,10 @@ async fn a_token_is_fetched_and_published() {
     let names: Vec<_> = recorded.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["tower_token_fetch_duration_seconds{engine=api,outcome=ok}", "tower_token_wait_seconds{engine=api,outcome=token}"]
+        [
+            "tower_token_fetch_duration_seconds{engine=api,outcome=ok}",
+            "tower_token_wait_duration_seconds{engine=api,outcome=token}"
+        ]
     );
     ears.assert_state("api", "fresh");
     let expiry = ears.gauge("tower_token_expiry_timestamp_seconds{engine=api}");
@@ -409,7 +412,7 @@ async fn a_failed_fetch_is_told_by_its_kind() {
             ears.counts(),
             counted(&[(&format!("tower_token_fetches_total{{engine=api,outcome={kind},reason=first}}"), 1)])
         );
-        assert!(ears.recorded().contains_key(&format!("tower_token_wait_seconds{{engine=api,outcome={kind}}}")));
+        assert!(ears.recorded().contains_key(&format!("tower_token_wait_duration_seconds{{engine=api,outcome={kind}}}")));
         // And that it is well again.
         handle.reset();
         handle.token().await.unwrap();
@@ -641,8 +644,8 @@ async fn a_wait_is_measured_however_it_ends() {
         tokio::time::advance(2 * S).await;
     }
     let recorded = ears.recorded();
-    assert_eq!(recorded["tower_token_wait_seconds{engine=api,outcome=timeout}"], [3.0]);
-    assert_eq!(recorded["tower_token_wait_seconds{engine=api,outcome=cancelled}"], [2.0]);
+    assert_eq!(recorded["tower_token_wait_duration_seconds{engine=api,outcome=timeout}"], [3.0]);
+    assert_eq!(recorded["tower_token_wait_duration_seconds{engine=api,outcome=cancelled}"], [2.0]);
     assert_eq!(recorded.len(), 2);
 }
 
