@@ -6,8 +6,8 @@ use std::{
     ops::Deref,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, LazyLock, Mutex, mpsc},
+    process::{self, Child, Command, Stdio},
+    sync::{Arc, LazyLock, Mutex, Once, mpsc},
     thread,
     time::Duration,
 };
@@ -17,6 +17,9 @@ use serde_json::json;
 
 /// The oldest Node that `oidc-provider` 9 calls supported.
 const NODE: u32 = 22;
+
+/// How long all tests may take: what they wait for comes within moments, or not at all.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What the process says once it listens.
 #[derive(Clone, Deserialize)]
@@ -60,7 +63,10 @@ pub(crate) fn own(store: &Path, port: u16) -> Option<RealServer> {
 
 fn offered(server: Result<RealServer, String>) -> Option<RealServer> {
     let missing = match server {
-        Ok(server) => return Some(server),
+        Ok(server) => {
+            WATCH.call_once(watch);
+            return Some(server);
+        }
         Err(missing) => missing,
     };
     assert!(env::var_os("TOWER_TOKEN_REQUIRE_REAL").is_none(), "the real server cannot be run: {missing}");
@@ -68,6 +74,18 @@ fn offered(server: Result<RealServer, String>) -> Option<RealServer> {
     let line = format!("SKIPPED {test}: {missing}; see tests/real/README.md\n");
     stderr().write_all(line.as_bytes()).unwrap();
     None
+}
+
+static WATCH: Once = Once::new();
+
+/// Ends a program whose tests wait for what does not come, so that a broken rule fails instead of hanging.
+fn watch() {
+    thread::spawn(|| {
+        let (_never, ended) = mpsc::channel::<()>();
+        let _timeout = ended.recv_timeout(LIMIT);
+        stderr().write_all(b"tests/real: a test has waited in vain, see which is still running\n").unwrap();
+        process::exit(1);
+    });
 }
 
 fn folder() -> PathBuf {
