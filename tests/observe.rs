@@ -401,7 +401,7 @@ async fn a_failed_fetch_is_told_by_its_kind() {
             "DEBUG a wait for a token has failed error.type={kind} exception.message={text} tower_token.engine=api tower_token.waited"
         );
         let span = format!(
-            "SPAN tower_token.fetch error.type={kind} tower_token.engine=api tower_token.fetch.attempt=1 tower_token.fetch.reason=first"
+            "SPAN tower_token.fetch error.type={kind} otel.status_code=ERROR tower_token.engine=api tower_token.fetch.attempt=1 tower_token.fetch.reason=first"
         );
         let mut events = ears.events();
         events.sort();

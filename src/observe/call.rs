@@ -1,5 +1,3 @@
-use http::Uri;
-
 use super::{
     event::{Event, Level},
     trace,
@@ -13,13 +11,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn to(uri: &Uri) -> Call {
-        let default = match uri.scheme_str() {
-            Some("https") => Some(443),
-            Some("http") => Some(80),
-            _ => None,
-        };
-        Call { host: uri.host().unwrap_or_default().into(), port: uri.port_u16().or(default) }
+    pub(crate) fn to(host: &str, port: Option<u16>) -> Call {
+        Call { host: host.into(), port }
     }
 
     /// It came to this: a status, if an answer came, and an error, unless all of it did.

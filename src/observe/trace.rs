@@ -63,6 +63,7 @@ impl FetchSpan {
                 tower_token.fetch.attempt = attempt,
                 tower_token.generation = field::Empty,
                 error.type = field::Empty,
+                otel.status_code = field::Empty,
             )
         });
         FetchSpan(span.unwrap_or_else(Span::none))
@@ -72,6 +73,8 @@ impl FetchSpan {
         shielded(|| {
             self.0.record("tower_token.generation", generation);
             self.0.record("error.type", error_type);
+            // What `tracing-opentelemetry` makes the span's status of.
+            self.0.record("otel.status_code", error_type.map(|_| "ERROR"));
         });
     }
 

@@ -6,12 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tower_service::Service;
 
-use super::{Reply, SecretBuffer, answer::Answer, carrier::Carrier, foreign};
+use super::{Reply, SecretBuffer, answer::Answer, authority, carrier::Carrier, foreign};
 use crate::{
     clock::{Clock, Sleep},
     error::{BoxError, ErrorKind, TokenError},
@@ -121,7 +121,7 @@ impl Transport {
     ) -> impl Future<Output = Answer> + Send + 'static + use<> {
         // Some gateways answer 403 to a client without a name.
         request.headers_mut().entry(header::USER_AGENT).or_insert(USER_AGENT);
-        let told = observe::Call::to(request.uri());
+        let told = told(request.uri());
         let sleep = clock.sleep(self.timeout);
         let ready = self.with_carrier(|carrier| carrier.carry(request));
         let exchange = async move {
@@ -186,6 +186,12 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("timeout", &self.timeout).finish_non_exhaustive()
     }
+}
+
+/// Where a call goes, as far as it is told.
+fn told(uri: &Uri) -> observe::Call {
+    let default = uri.scheme().and_then(authority::default_port);
+    observe::Call::to(uri.host().unwrap_or_default(), uri.port_u16().or(default))
 }
 
 /// An error is the timeout's: one sleep runs over all parts of a call.
