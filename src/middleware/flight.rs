@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     error::{AuthError, ErrorKind, TokenError},
-    refresh::{Answer, Ask, TokenHandle},
+    refresh::{Answer, Ask},
     token::AccessToken,
 };
 
@@ -178,19 +178,18 @@ impl Common {
 /// What a request needs before it is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Need {
-    pub(crate) ask: Ask,
+    pub(super) ask: Ask,
     /// Whether it is sent bare if that is not to be had.
-    pub(crate) or_bare: bool,
+    or_bare: bool,
 }
 
 impl Need {
-    pub(crate) fn token(config: &Config, replayable: bool) -> Need {
-        Need { ask: Ask::Token { replayable }, or_bare: config.on_unavailable == OnUnavailable::SendBare }
-    }
-
-    /// A newer token than the current one, or any if there is none.
-    pub(crate) fn new_token(handle: &TokenHandle) -> Need {
-        Need { ask: Ask::InsteadOf(handle.status().generation()), or_bare: false }
+    /// Any token, or where a new one is wanted, a newer one than the current one, if there is one. `replayable`: in any case.
+    pub(crate) fn new(config: &Config, new_token: bool, replayable: bool) -> Need {
+        match new_token {
+            true => Need { ask: Ask::InsteadOf(config.handle.status().generation()), or_bare: false },
+            false => Need { ask: Ask::Token { replayable }, or_bare: config.on_unavailable == OnUnavailable::SendBare },
+        }
     }
 
     /// No token is to be had: the request goes out bare, or fails with this error.

@@ -91,7 +91,7 @@ impl HeaderStyle {
         HeaderStyle { name: AUTHORIZATION, prefix: format!("{} ", C::NAME) }
     }
 
-    pub(crate) fn is_on(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn is_on(&self, headers: &HeaderMap) -> bool {
         headers.contains_key(&self.name)
     }
 

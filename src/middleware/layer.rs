@@ -1,11 +1,12 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Extensions, HeaderMap, Method, StatusCode};
 use tower_layer::Layer;
 
 use super::{
     header::{Bearer, HeaderStyle, OAuth, Scheme, SharedHeader},
     origin::Origins,
+    per_request::NoReplay,
     replay::Known,
     service::AuthService,
 };
@@ -68,29 +69,40 @@ pub struct AuthLayer<C, P = Known> {
 /// What layer, service and future share.
 #[derive(Clone)]
 pub(crate) struct Config {
-    pub(crate) handle: TokenHandle,
+    pub(super) handle: TokenHandle,
     pub(crate) origins: Origins,
-    pub(crate) style: HeaderStyle,
+    pub(super) style: HeaderStyle,
     /// The scheme whose challenges count.
-    pub(crate) scheme: &'static str,
-    pub(crate) watch: bool,
-    pub(crate) replay_methods: ReplayMethods,
-    pub(crate) rejected_when: Option<Predicate>,
-    pub(crate) caller_header: CallerHeader,
-    pub(crate) on_unavailable: OnUnavailable,
-    pub(crate) wait: Duration,
-    pub(crate) expose_generation: bool,
+    pub(super) scheme: &'static str,
+    pub(super) watch: bool,
+    replay_methods: ReplayMethods,
+    pub(super) rejected_when: Option<Predicate>,
+    pub(super) caller_header: CallerHeader,
+    pub(super) on_unavailable: OnUnavailable,
+    pub(super) wait: Duration,
+    pub(super) expose_generation: bool,
 }
 
 impl Config {
+    /// Whether a request like this is kept for a replay, if its body can be.
+    #[inline]
+    pub(crate) fn keeps(&self, method: &Method, extensions: &Extensions) -> bool {
+        self.watch && self.replay_methods.contain(method) && extensions.get::<NoReplay>().is_none()
+    }
+
+    /// Whether the header is the caller's and stays: then the request has nothing to do with the engine.
+    pub(crate) fn is_callers(&self, headers: &HeaderMap) -> bool {
+        self.caller_header == CallerHeader::KeepCallers && self.style.is_on(headers)
+    }
+
     /// Whether there is anything to do about an answer.
     #[inline]
-    pub(crate) fn looks(&self) -> bool {
+    pub(super) fn looks(&self) -> bool {
         self.watch || self.expose_generation
     }
 }
 
-pub(crate) type Predicate = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
+type Predicate = Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>;
 
 /// What happens to a request that carries the layer's header already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,7 +141,7 @@ pub enum ReplayMethods {
 
 impl ReplayMethods {
     #[inline]
-    pub(crate) fn contain(self, method: &Method) -> bool {
+    fn contain(self, method: &Method) -> bool {
         match self {
             ReplayMethods::Any => true,
             ReplayMethods::Idempotent => method.is_idempotent(),

@@ -15,9 +15,9 @@ use super::{
     flight::{Flight, Need, first_token},
     future::ResponseFuture,
     header::{Header, LocalHeader},
-    layer::{CallerHeader, Common},
+    layer::Common,
     origin::Destination,
-    per_request::{NewToken, NoReplay},
+    per_request::NewToken,
     replay::{Known, ReplayPolicy},
     snapshot::{Room, Snapshot},
 };
@@ -163,16 +163,12 @@ impl<S, P> AuthService<S, P> {
         R: Body + Send + 'static,
     {
         let config = &self.link.common.config;
-        if config.caller_header == CallerHeader::KeepCallers && config.style.is_on(request.headers()) {
+        if config.is_callers(request.headers()) {
             return ResponseFuture::bare(self.inner.call(request));
         }
         let kept = self.keep(&mut request);
         let config = &self.link.common.config;
-        let need = if new_token {
-            Need::new_token(&config.handle)
-        } else {
-            Need::token(config, kept.as_ref().is_some_and(Snapshot::is_certain))
-        };
+        let need = Need::new(config, new_token, kept.as_ref().is_some_and(Snapshot::is_certain));
         let published = if new_token { None } else { config.handle.cell().token() };
         let token = match published {
             Some(token) => Ok(token),
@@ -209,8 +205,7 @@ impl<S, P> AuthService<S, P> {
     where
         P: ReplayPolicy<B>,
     {
-        let config = &self.link.common.config;
-        if !config.watch || !config.replay_methods.contain(request.method()) || request.extensions().get::<NoReplay>().is_some() {
+        if !self.link.common.config.keeps(request.method(), request.extensions()) {
             return None;
         }
         let body = self.policy.keep(request.body_mut());

@@ -43,14 +43,39 @@ impl fmt::Debug for Unsaved {
     }
 }
 
-/// Until what was told is still so: of two that tell at once, the one that comes last may know less.
 fn tell() {
-    let mut failing = FAILING.load(Ordering::SeqCst);
+    tell_last(|| FAILING.load(Ordering::SeqCst), |failing| meter::set(metric::STORE_FAILING, &[], failing as f64));
+}
+
+/// Tells a number until what was told is still so: of two that tell at once, the one that comes last may know less.
+fn tell_last(number: impl Fn() -> u64, tell: impl Fn(u64)) {
+    let mut told = number();
     loop {
-        meter::set(metric::STORE_FAILING, &[], failing as f64);
-        match FAILING.load(Ordering::SeqCst) {
-            now if now == failing => return,
-            now => failing = now,
+        tell(told);
+        match number() {
+            now if now == told => return,
+            now => told = now,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// F7: the gauge does not stay at a number that was overtaken while it was told.
+    #[test]
+    fn what_was_overtaken_is_told_anew() {
+        let (number, told) = (Cell::new(2), RefCell::new(Vec::new()));
+        tell_last(
+            || number.get(),
+            |now| {
+                told.borrow_mut().push(now);
+                number.set(1);
+            },
+        );
+        assert_eq!(told.into_inner(), [2, 1]);
     }
 }

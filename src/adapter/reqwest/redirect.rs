@@ -44,15 +44,9 @@ pub(in crate::adapter) fn allows(origins: &Origins, url: &Url) -> bool {
     uri.is_ok_and(|uri| origins.judge(&uri) == Destination::Allowed)
 }
 
-fn is_same_origin(one: &Url, other: &Url) -> bool {
-    one.scheme() == other.scheme()
-        && one.host_str() == other.host_str()
-        && one.port_or_known_default() == other.port_or_known_default()
-}
-
 /// Marks an answer that came from elsewhere than the request was sent to.
 pub(in crate::adapter) fn mark(response: &mut Response, sent_to: &Url) {
-    if !is_same_origin(sent_to, response.url()) {
+    if response.url().origin() != sent_to.origin() {
         response.extensions_mut().insert(LeftOrigin);
     }
 }

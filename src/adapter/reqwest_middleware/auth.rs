@@ -9,7 +9,7 @@ use super::{copy::Copy, rest::Rest};
 use crate::{
     adapter::reqwest::{allows, client as reqwest_client},
     error::{AuthError, TokenError},
-    middleware::{AuthLayer, CallerHeader, Common, Known, Need, NewToken, NoReplay, ReplayPolicy},
+    middleware::{AuthLayer, Common, Known, Need, NewToken, ReplayPolicy},
 };
 
 /// Puts the token on each request to an allowed origin and answers one 401 with a new token, as its
@@ -58,18 +58,6 @@ impl<P> AuthMiddleware<P> {
         let (common, policy) = layer.into_parts();
         AuthMiddleware { common, policy }
     }
-
-    /// What it takes to send a request again, without the token's own header.
-    fn keep(&self, request: &mut Request, extensions: &Extensions) -> Option<Copy>
-    where
-        P: ReplayPolicy<Body>,
-    {
-        let config = &self.common.config;
-        if !config.watch || !config.replay_methods.contain(request.method()) || extensions.get::<NoReplay>().is_some() {
-            return None;
-        }
-        Copy::take(request, &self.policy)
-    }
 }
 
 /// A client of its own under the layer: it follows redirects within the layer's origins only and sends no `Referer`. It has no
@@ -102,15 +90,12 @@ impl<P: ReplayPolicy<Body> + Send + Sync + 'static> Middleware for AuthMiddlewar
             return next.run(request, extensions).await;
         }
         let new_token = extensions.remove::<NewToken>().is_some();
-        if config.caller_header == CallerHeader::KeepCallers && config.style.is_on(request.headers()) {
+        if config.is_callers(request.headers()) {
             return next.run(request, extensions).await;
         }
-        let kept = self.keep(&mut request, extensions);
-        let need = if new_token {
-            Need::new_token(&config.handle)
-        } else {
-            Need::token(config, kept.as_ref().is_some_and(Copy::is_certain))
-        };
+        let keeps = config.keeps(request.method(), extensions);
+        let kept = if keeps { Copy::take(&mut request, &self.policy) } else { None };
+        let need = Need::new(config, new_token, kept.as_ref().is_some_and(Copy::is_certain));
         let again = || kept.and_then(Copy::restore);
         self.common.send(request, again, need, Rest { next, extensions }).await.map_err(|error| match error {
             AuthError::Token(error) => Error::middleware(error),
